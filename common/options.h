@@ -1,0 +1,70 @@
+/* options: one table of options for both programs: it makes getopt_long, --help and the check of
+ * the man pages. Level 0. Threads: used once, before any thread starts. */
+#ifndef SYNFIN_OPTIONS_H
+#define SYNFIN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+
+/* Who takes an option: bits. */
+enum options_use {
+    USE_SERVER = 1 << 0,
+    USE_TALK = 1 << 1, /* the client as a filter or by hand */
+};
+
+#define OPTIONS_SET_MAX 32 /* --set at most so often */
+
+enum options_full { FULL_DEFER, FULL_REJECT };
+enum options_fin { FIN_AFTER_REPLIES, FIN_AFTER_EOF, FIN_AFTER_NEVER };
+enum options_family { FAMILY_ANY, FAMILY_4, FAMILY_6 };
+
+/* What the command line said, defaults filled in. Texts are borrowed from argv. Durations in
+ * microseconds, 0: off. */
+struct options {
+    /* both */
+    const char *frame;          /* -F */
+    uint64_t max_frame_bytes;   /* --max-frame */
+    bool trace;                 /* -x */
+    enum options_family family; /* -4 -6 */
+    const char *set[OPTIONS_SET_MAX];
+    unsigned set_count;
+    uint64_t idle_timeout_us, linger_timeout_us, drain_timeout_us;
+    const char *journal; /* NULL: none */
+    int verbose;         /* -v, -vv */
+    bool quiet;
+    /* server */
+    const char *handler;
+    uint64_t source_bytes; /* -s */
+    uint64_t source_rate;  /* -r frames/s, 0: as fast as it goes */
+    uint64_t max_conns;    /* -m, 0: as many as descriptors allow */
+    enum options_full when_full;
+    uint64_t backlog;
+    bool reuseport;
+    const char *port_file;
+    bool one_off;
+    uint64_t threads; /* -t, 0: one per processor */
+    /* client */
+    const char *stdio;
+    enum options_fin fin_after;
+    uint64_t connect_timeout_us, reply_timeout_us;
+    /* what is no option */
+    int argument_count;
+    char **arguments;
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_FRAME_LIST };
+
+/* Fills *options from the defaults and argv (which may be permuted). Result: an enum
+ * options_result, or ERR_SYNTAX / ERR_RANGE with `e`: it names the option, the value, and the
+ * program or mode it belongs to ("--backlog belongs to synfind, the server"), or the nearest option
+ * for a misspelt one. `program` is USE_SERVER or USE_TALK. */
+int options_parse(struct options *options, enum options_use program, int argc, char **argv,
+                  struct error *e);
+/* --help to stdout: a usage line, the options of this program from the table with their defaults,
+ * examples. */
+void options_help(enum options_use program);
+
+#endif

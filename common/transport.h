@@ -1,0 +1,71 @@
+/* transport: a socket under a bufferevent. Each kind (plain; later fastio and TLS) makes and feeds
+ * the bufferevent, says how our FIN is sent and how the socket is closed; above it nothing depends
+ * on the kind. Level 2. Threads: the loop's. */
+#ifndef SYNFIN_TRANSPORT_H
+#define SYNFIN_TRANSPORT_H
+
+#include <event2/bufferevent.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "err.h"
+#include "life.h"
+#include "loop.h"
+
+struct transport;
+
+struct transport_kind {
+    const char *name;
+    /* Sends what ends our direction (close_notify, FIN). The output is empty. 0 or ERR_SYSTEM. */
+    int (*finish)(struct transport *t);
+    /* Frees the bufferevent and closes the descriptor, by RST (SO_LINGER 0) if asked. */
+    void (*close)(struct transport *t, bool reset);
+};
+
+/* Embedded in its owner, who zeroes it first. */
+struct transport {
+    const struct transport_kind *kind;
+    struct loop *loop;
+    struct bufferevent *bev; /* owned */
+    int fd;                  /* the bufferevent's, closed with it */
+    struct event *acked;     /* owned; see transport_on_acked */
+    void (*connected)(struct transport *t, int error);
+    void (*on_acked)(void *arg);
+    void *on_acked_arg;
+};
+
+/* Puts a connected descriptor (non-blocking; taken, also on failure closed) under a bufferevent
+ * without callbacks. 0 or ERR_MEMORY. */
+int transport_plain(struct transport *t, struct loop *loop, int fd);
+
+/* Begins to connect a fresh, non-blocking socket (taken). `connected` runs once, later, from the
+ * loop, with 0 or an errno; not after transport_close. 0, ERR_MEMORY, or ERR_SYSTEM (errno: refused
+ * at once); then the transport is closed and `connected` does not run. */
+int transport_connect(struct transport *t, struct loop *loop, int fd,
+                      const struct sockaddr *address, socklen_t length,
+                      void (*connected)(struct transport *t, int error));
+
+/* Moves a connected transport to another owner's struct; `from` is empty after it. */
+void transport_take(struct transport *to, struct transport *from);
+
+int transport_finish(struct transport *t);
+void transport_close(struct transport *t, bool reset);
+
+/* What the kernel knows. transport_tcp_state: TCP_ESTABLISHED ... of <netinet/tcp.h>, or -1 (unix
+ * socket, or error). */
+int transport_tcp_state(const struct transport *t);
+void transport_sample(const struct transport *t, struct life_kernel *kernel);
+uint64_t transport_unread_bytes(const struct transport *t); /* in the kernel: FIONREAD */
+uint64_t
+transport_unsent_bytes(const struct transport *t); /* in the kernel, not acknowledged: SIOCOUTQ */
+void transport_addresses(const struct transport *t, union life_address *local,
+                         union life_address *remote);
+
+/* After both FINs: whether the peer has acknowledged all of ours (TCP's state is CLOSE; always true
+ * for unix sockets). If not yet, `fn` runs each time the socket's state may have changed, until
+ * transport_close. */
+bool transport_acked(const struct transport *t);
+int transport_on_acked(struct transport *t, void (*fn)(void *arg), void *arg);
+
+#endif
