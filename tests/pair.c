@@ -1,0 +1,484 @@
+#include "config.h"
+
+#include "pair.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEADLINE_MS 30000
+#define ARGUMENTS_MAX 64
+
+static struct program *programs; /* of this test, the youngest first */
+static unsigned program_count;
+static char dir[200];
+static pid_t owner; /* a forked child must not tidy up after its parent */
+static unsigned name_count;
+static char *names[256]; /* what pair_file gave out */
+
+/* Environment. */
+
+unsigned pair_scaled(unsigned n)
+{
+    const char *text = getenv("SYNFIN_SCALE");
+    unsigned scale = text != NULL ? (unsigned)strtoul(text, NULL, 10) : 1;
+    unsigned scaled = n / (scale > 0 ? scale : 1);
+    return scaled > 0 ? scaled : 1;
+}
+
+bool pair_wrapped(void)
+{
+    const char *wrap = getenv("SYNFIN_WRAP");
+    return wrap != NULL && *wrap != '\0';
+}
+
+int pair_patience(int ms)
+{
+    return pair_wrapped() ? ms * 10 : ms;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* The folder, and the end of everything. */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void kill_and_reap(struct program *program)
+{
+    if (!program->ended) {
+        kill(program->pid, SIGKILL);
+        waitpid(program->pid, NULL, 0);
+    }
+    close(program->pidfd);
+    free(program->out_text);
+    free(program->err_text);
+    free(program);
+}
+
+void pair_end(void)
+{
+    if (owner != getpid())
+        return;
+    while (programs != NULL) {
+        struct program *program = programs;
+        programs = program->next;
+        kill_and_reap(program);
+    }
+    if (dir[0] != '\0')
+        nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    dir[0] = '\0';
+    while (name_count > 0)
+        free(names[--name_count]);
+}
+
+void pair_begin(void)
+{
+    const char *base = getenv("TMPDIR");
+    /* A failed test leaves by exit() without its teardown. */
+    if (owner != getpid())
+        atexit(pair_end);
+    owner = getpid();
+    program_count = 0;
+    snprintf(dir, sizeof(dir), "%.150s/synfin-test-XXXXXX", base != NULL ? base : "/tmp");
+    ck_assert_msg(mkdtemp(dir) != NULL, "mkdtemp %s: %s", dir, strerror(errno));
+}
+
+const char *pair_dir(void)
+{
+    return dir;
+}
+
+const char *pair_file(const char *name)
+{
+    ck_assert_uint_lt(name_count, sizeof(names) / sizeof(names[0]));
+    ck_assert_int_ge(asprintf(&names[name_count], "%s/%s", dir, name), 0);
+    return names[name_count++];
+}
+
+/* Pipes and files. */
+
+int pair_pipe(int *in)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    *in = ends[0];
+    return ends[1];
+}
+
+int pair_pipe_with(const char *bytes, size_t n)
+{
+    int in, out = pair_pipe(&in);
+    if (n > 65536)
+        ck_assert_int_ge(fcntl(out, F_SETPIPE_SZ, 1 << 20), (int)n);
+    ck_assert_int_eq(write(out, bytes, n), (ssize_t)n);
+    close(out);
+    return in;
+}
+
+char *pair_read_file(const char *path, size_t *n)
+{
+    FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t have = 0, room = 0, got;
+    if (file == NULL)
+        return NULL;
+    do {
+        if (room - have < 65536)
+            text = realloc(text, room = room * 2 + 131072);
+        ck_assert_ptr_nonnull(text);
+        got = fread(text + have, 1, room - have - 1, file);
+        have += got;
+    } while (got > 0);
+    fclose(file);
+    text[have] = '\0';
+    if (n != NULL)
+        *n = have;
+    return text;
+}
+
+const char *pair_out(struct program *program, size_t *n)
+{
+    free(program->out_text);
+    program->out_text = pair_read_file(program->out_path, n);
+    ck_assert_msg(program->out_text != NULL, "%s: its stdout was not captured", program->command);
+    return program->out_text;
+}
+
+const char *pair_err(struct program *program)
+{
+    free(program->err_text);
+    program->err_text = pair_read_file(program->err_path, NULL);
+    if (program->err_text == NULL)
+        program->err_text = strdup("(stderr was not captured)");
+    return program->err_text;
+}
+
+/* Starting. */
+
+static const char *program_path(const char *name, char *buf, size_t size)
+{
+    const char *folder = getenv("SYNFIN_PROGRAMS_DIR");
+    bool server = strcmp(name, "synfind") == 0;
+    if (!server && strcmp(name, "synfin") != 0)
+        return name;
+    if (folder == NULL)
+        return server ? SYNFIND : SYNFIN;
+    snprintf(buf, size, "%s/%s", folder, name);
+    return buf;
+}
+
+/* argv: the words of SYNFIN_WRAP (`wrap` is cut up for them), the program, its arguments. */
+static void make_argv(const char *argv[ARGUMENTS_MAX], char *wrap, const char *path,
+                      const char *const *arguments)
+{
+    unsigned n = 0;
+    char *save = NULL;
+    for (char *word = strtok_r(wrap, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
+        ck_assert_uint_lt(n, ARGUMENTS_MAX / 2);
+        argv[n++] = word;
+    }
+    argv[n++] = path;
+    for (; arguments != NULL && *arguments != NULL; arguments++) {
+        ck_assert_uint_lt(n, ARGUMENTS_MAX - 1);
+        argv[n++] = *arguments;
+    }
+    argv[n] = NULL;
+}
+
+static void name_command(struct program *program, const char *const *argv)
+{
+    size_t have = 0;
+    for (; *argv != NULL && have < sizeof(program->command); argv++)
+        have += (size_t)snprintf(program->command + have, sizeof(program->command) - have, "%s%s",
+                                 have > 0 ? " " : "", *argv);
+}
+
+/* The descriptor given, or a new one: a capture file (its path is told), or for stdin a file with
+ * `input`, or /dev/null. */
+static int open_input(const struct start *start)
+{
+    char path[256];
+    size_t n = start->input_length;
+    int fd;
+    if (start->in != 0)
+        return start->in;
+    if (start->input == NULL)
+        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (n == 0)
+        n = strlen(start->input);
+    snprintf(path, sizeof(path), "%s/%u.in", dir, program_count);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(write(fd, start->input, n), (ssize_t)n);
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static int open_capture(int given, const char *suffix, char path[256])
+{
+    int fd;
+    if (given != 0)
+        return given;
+    snprintf(path, 256, "%s/%u.%s", dir, program_count, suffix);
+    fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+    return fd;
+}
+
+static void become(const int fds[3], rlim_t descriptors, pid_t parent, const char *const *argv)
+{
+    struct rlimit limit = {descriptors, descriptors};
+    int safe[3];
+    sigset_t none;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(127);
+    for (int i = 0; i < 3; i++)
+        safe[i] = fds[i] >= 0 ? fcntl(fds[i], F_DUPFD, 10) : -1;
+    for (int i = 0; i < 3; i++) {
+        if (safe[i] < 0)
+            close(i);
+        else
+            dup2(safe[i], i);
+    }
+    syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    if (descriptors > 0)
+        setrlimit(RLIMIT_NOFILE, &limit);
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+struct program *pair_start(const struct start *start)
+{
+    const char *argv[ARGUMENTS_MAX];
+    char path[512], wrap[512];
+    const char *real = program_path(start->program, path, sizeof(path));
+    struct program *program = calloc(1, sizeof(*program));
+    pid_t parent = getpid();
+    int fds[3];
+
+    ck_assert_ptr_nonnull(program);
+    ck_assert_msg(dir[0] != '\0', "pair_begin was not called");
+    snprintf(wrap, sizeof(wrap), "%s",
+             pair_wrapped() && real != start->program ? getenv("SYNFIN_WRAP") : "");
+    make_argv(argv, wrap, real, start->arguments);
+    name_command(program, argv);
+    program_count++;
+    fds[0] = open_input(start);
+    fds[1] = open_capture(start->out, "out", program->out_path);
+    fds[2] = open_capture(start->err, "err", program->err_path);
+
+    fflush(NULL);
+    program->pid = fork();
+    ck_assert_msg(program->pid >= 0, "fork: %s", strerror(errno));
+    if (program->pid == 0)
+        become(fds, start->descriptors, parent, argv);
+    program->pidfd = (int)syscall(SYS_pidfd_open, program->pid, 0);
+    ck_assert_msg(program->pidfd >= 0, "pidfd_open: %s", strerror(errno));
+    program->next = programs;
+    programs = program;
+    if (start->in == 0)
+        close(fds[0]);
+    if (start->out == 0)
+        close(fds[1]);
+    if (start->err == 0)
+        close(fds[2]);
+    return program;
+}
+
+/* Waiting. */
+
+static void reap(struct program *program)
+{
+    int status;
+    if (program->ended)
+        return;
+    ck_assert_int_eq(wait4(program->pid, &status, 0, &program->usage), program->pid);
+    program->ended = true;
+    program->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool pair_ends_within(struct program *program, int ms)
+{
+    struct pollfd wait = {.fd = program->pidfd, .events = POLLIN};
+    int64_t due = now_ms() + ms;
+    int n = 0;
+    while (!program->ended) {
+        int64_t left = due - now_ms();
+        n = poll(&wait, 1, left > 0 ? (int)left : 0);
+        if (n > 0)
+            reap(program);
+        else if (n == 0 && left <= 0)
+            return false;
+    }
+    return true;
+}
+
+int pair_wait(struct program *program)
+{
+    if (!pair_ends_within(program, pair_patience(DEADLINE_MS)))
+        ck_abort_msg("%s (pid %d) did not end; its stderr:\n%s", program->command,
+                     (int)program->pid, pair_err(program));
+    return program->status;
+}
+
+void pair_signal(struct program *program, int signal_number)
+{
+    if (!program->ended)
+        ck_assert_int_eq(kill(program->pid, signal_number), 0);
+}
+
+int pair_stop(struct program *program)
+{
+    pair_signal(program, SIGTERM);
+    return pair_wait(program);
+}
+
+/* Waits until seen(program, arg) is true, looking again each time something in `watched` (a file or
+ * a folder) changes; fails when the program ends without, or at the deadline. */
+static void await(struct program *program, const char *watched,
+                  bool (*seen)(struct program *, const void *), const void *arg, const char *what)
+{
+    int64_t due = now_ms() + pair_patience(DEADLINE_MS);
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    struct pollfd wait[2] = {{.fd = fd, .events = POLLIN},
+                             {.fd = program->pidfd, .events = POLLIN}};
+    char events[4096];
+    ck_assert_int_ge(
+        inotify_add_watch(fd, watched, IN_MODIFY | IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE), 0);
+    while (!seen(program, arg)) {
+        int64_t left = due - now_ms();
+        if (program->ended || left <= 0)
+            ck_abort_msg("%s %s without %s; its stderr:\n%s", program->command,
+                         program->ended ? "ended" : "is", what, pair_err(program));
+        if (poll(wait, 2, (int)left) < 0)
+            ck_assert_int_eq(errno, EINTR);
+        if (wait[1].revents != 0)
+            reap(program); /* what it wrote last is looked at once more */
+        while (read(fd, events, sizeof(events)) > 0)
+            ;
+    }
+    close(fd);
+}
+
+static bool err_holds(struct program *program, const void *text)
+{
+    return strstr(pair_err(program), text) != NULL;
+}
+
+static bool out_holds(struct program *program, const void *text)
+{
+    return strstr(pair_out(program, NULL), text) != NULL;
+}
+
+void pair_await_err(struct program *program, const char *text)
+{
+    await(program, program->err_path, err_holds, text, text);
+}
+
+void pair_await_out(struct program *program, const char *text)
+{
+    await(program, program->out_path, out_holds, text, text);
+}
+
+/* The two programs. */
+
+static bool port_known(struct program *program, const void *path)
+{
+    char *text = pair_read_file(path, NULL);
+    program->port = text != NULL ? atoi(text) : 0;
+    free(text);
+    return program->port > 0;
+}
+
+struct program *pair_server_start(const struct start *given)
+{
+    const char *arguments[ARGUMENTS_MAX];
+    char name[32];
+    struct start start = *given;
+    struct program *program;
+    const char *port_file;
+    unsigned n = 2;
+
+    snprintf(name, sizeof(name), "%u.port", program_count);
+    port_file = pair_file(name);
+    arguments[0] = "--port-file";
+    arguments[1] = port_file;
+    for (unsigned i = 0; given->arguments != NULL && given->arguments[i] != NULL; i++)
+        arguments[n++] = given->arguments[i];
+    arguments[n] = NULL;
+    start.program = "synfind";
+    start.arguments = arguments;
+    program = pair_start(&start);
+    await(program, dir, port_known, port_file, "a port file");
+    snprintf(program->port_text, sizeof(program->port_text), "%d", program->port);
+    return program;
+}
+
+static void gather(const char *arguments[ARGUMENTS_MAX], const char *first, va_list rest)
+{
+    unsigned n = 0;
+    for (; first != NULL; first = va_arg(rest, const char *)) {
+        ck_assert_uint_lt(n, ARGUMENTS_MAX - 8);
+        arguments[n++] = first;
+    }
+    arguments[n] = NULL;
+}
+
+struct program *pair_server(const char *option, ...)
+{
+    const char *arguments[ARGUMENTS_MAX];
+    struct start start = {.arguments = arguments};
+    unsigned n = 0;
+    va_list rest;
+    va_start(rest, option);
+    gather(arguments, option, rest);
+    va_end(rest);
+    while (arguments[n] != NULL)
+        n++;
+    arguments[n++] = "0";
+    arguments[n] = NULL;
+    return pair_server_start(&start);
+}
+
+struct program *pair_client(const char *input, const char *argument, ...)
+{
+    const char *arguments[ARGUMENTS_MAX];
+    struct start start = {.program = "synfin", .arguments = arguments, .input = input};
+    struct program *program;
+    va_list rest;
+    va_start(rest, argument);
+    gather(arguments, argument, rest);
+    va_end(rest);
+    program = pair_start(&start);
+    pair_wait(program);
+    return program;
+}
