@@ -77,6 +77,7 @@ struct life {
     uint64_t start_us;   /* wall clock */
     uint64_t began_us;   /* monotonic; all of the following "at" stamps too, 0: not yet */
     uint64_t entered_us; /* at: when `phase` was entered */
+    unsigned phases;     /* bit 1 << phase for each entered */
     uint64_t phase_us[PHASE_COUNT];    /* lengths; final once the phase is left */
     uint64_t ended_us;                 /* at */
     uint64_t fin_sent_us, fin_seen_us; /* at: our FIN, the peer's */
@@ -92,7 +93,9 @@ struct life {
     uint64_t unread_bytes;    /* in the kernel (FIONREAD) or in our buffer at the end */
     uint64_t unacked_bytes;   /* ours: in our buffer or in the kernel (SIOCOUTQ) at the end */
     enum fate fate;
-    char *detail; /* owned: the evidence in words, or NULL */
+    enum phase failed_at; /* the phase in which the fate was decided, if it is a failure */
+    char *detail;         /* owned: the evidence in words, or NULL */
+    char *mend;           /* owned: what to do about it, where this end's code knows, or NULL */
     enum closed_first closed_first;
     enum time_wait time_wait;
     struct life_kernel kernel;
@@ -103,10 +106,13 @@ struct life {
 /* This process's random part of the unique ids, the same for the whole run (from getrandom). */
 uint64_t life_run(void);
 
+/* The phases of a side in their order, the first where its life begins. */
+const enum phase *life_phases(enum side side, unsigned *count);
+
 /* Starts a life now: a number of its own, fate clean, its first phase by side. A server's life
  * began `queue_us` ago (its wait in the accept queue); the client passes 0. */
 void life_init(struct life *life, enum side side, uint64_t queue_us);
-/* Releases what it owns (detail, attempts). */
+/* Releases what it owns (detail, mend, attempts). */
 void life_fini(struct life *life);
 
 /* Moves to another phase: the only way. Checks that the move is allowed (assert), stamps, and logs
@@ -121,6 +127,9 @@ bool life_may_move(enum side side, enum phase from, enum phase to);
  * are ignored. Returns whether it was taken. */
 bool life_fail(struct life *life, enum fate fate, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Names the mend of a failure just taken by life_fail ("" is none). */
+void life_mend(struct life *life, const char *text);
 
 /* From began to ended (or now), microseconds. */
 uint64_t life_total_us(const struct life *life);

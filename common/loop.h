@@ -27,9 +27,6 @@ void loop_stop(struct loop *loop);
  * ERR_MEMORY. */
 int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 
-/* Monotonic microseconds as of this turn's start (cheap), and a fresh reading. */
-uint64_t loop_now_us(const struct loop *loop);
-
 /* Deadlines: queues of equal lengths with one timer, so that setting one is O(1) and costs no
  * event. Embed the struct; zero it first. */
 struct deadline {
@@ -39,9 +36,9 @@ struct deadline {
     void (*passed)(struct deadline *deadline);
 };
 /* Sets (again) to `length_us` from now; `passed` runs once, in the loop, after which it is unset.
- * length_us 0 unsets. */
-void deadline_set(struct loop *loop, struct deadline *deadline, uint64_t length_us,
-                  void (*passed)(struct deadline *));
+ * length_us 0 unsets. Result 0, or ERR_MEMORY the first time a length is used. */
+int deadline_set(struct loop *loop, struct deadline *deadline, uint64_t length_us,
+                 void (*passed)(struct deadline *));
 void deadline_unset(struct deadline *deadline);
 
 /* Reaper: runs `reap` in this loop after the callbacks under way have returned, so nothing is freed

@@ -1,0 +1,338 @@
+#include "config.h"
+
+#include "loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+struct letter {
+    STAILQ_ENTRY(letter) link;
+    void (*fn)(void *arg);
+    void *arg;
+};
+STAILQ_HEAD(letters, letter);
+
+/* Deadlines of one length: appended at the tail, so the head is the first due. */
+struct deadline_queue {
+    SLIST_ENTRY(deadline_queue) link;
+    uint64_t length_us;
+    TAILQ_HEAD(, deadline) deadlines;
+};
+
+struct loop_signal {
+    SLIST_ENTRY(loop_signal) link;
+    struct event *event;
+    void (*fn)(int signal_number, void *arg);
+    void *arg;
+};
+
+struct loop {
+    struct event_base *base;
+    pthread_mutex_t mail_lock; /* guards `mail` */
+    struct letters mail;
+    int mail_fd; /* eventfd: written when the mailbox stops being empty */
+    struct event *mail_event;
+    SLIST_HEAD(, deadline_queue) queues;
+    struct event *timer;
+    uint64_t timer_due_us; /* 0: not armed */
+    TAILQ_HEAD(, reapable) to_reap;
+    struct event *reaper;
+    SLIST_HEAD(, loop_signal) signals;
+};
+
+/* --- mailbox --- */
+
+static void read_mail(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+    struct letters mail = STAILQ_HEAD_INITIALIZER(mail);
+    uint64_t count;
+
+    (void)what;
+    if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN) {
+        return;
+    }
+    pthread_mutex_lock(&loop->mail_lock);
+    STAILQ_CONCAT(&mail, &loop->mail);
+    pthread_mutex_unlock(&loop->mail_lock);
+    struct letter *letter;
+    while ((letter = STAILQ_FIRST(&mail)) != NULL) {
+        STAILQ_REMOVE_HEAD(&mail, link);
+        letter->fn(letter->arg);
+        free(letter);
+    }
+}
+
+int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+    static const uint64_t one = 1;
+    struct letter *letter = malloc(sizeof *letter);
+    if (letter == NULL) {
+        return ERR_MEMORY;
+    }
+    letter->fn = fn;
+    letter->arg = arg;
+    pthread_mutex_lock(&loop->mail_lock);
+    bool was_empty = STAILQ_EMPTY(&loop->mail);
+    STAILQ_INSERT_TAIL(&loop->mail, letter, link);
+    /* Under the lock, so that the loop cannot be freed between the two by what the letter makes it
+     * do. An eventfd's write fails only if the count would overflow, and then the loop is awake
+     * anyway. */
+    if (was_empty && write(loop->mail_fd, &one, sizeof one) < 0) {
+        was_empty = false;
+    }
+    pthread_mutex_unlock(&loop->mail_lock);
+    return 0;
+}
+
+/* --- deadlines --- */
+
+static void arm_timer(struct loop *loop, uint64_t due_us)
+{
+    uint64_t now = clock_us();
+    uint64_t wait = due_us > now ? due_us - now : 0;
+    struct timeval tv = {.tv_sec = (time_t)(wait / 1000000),
+                         .tv_usec = (suseconds_t)(wait % 1000000)};
+    loop->timer_due_us = due_us;
+    event_add(loop->timer, &tv);
+}
+
+static void timer_passed(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+    struct deadline_queue *queue;
+    uint64_t next = 0;
+
+    (void)fd;
+    (void)what;
+    loop->timer_due_us = 0;
+    SLIST_FOREACH(queue, &loop->queues, link)
+    {
+        struct deadline *deadline;
+        uint64_t now = clock_us();
+        while ((deadline = TAILQ_FIRST(&queue->deadlines)) != NULL && deadline->due_us <= now) {
+            deadline_unset(deadline);
+            deadline->passed(deadline);
+        }
+        /* What `passed` set again may stand at the head now. */
+        deadline = TAILQ_FIRST(&queue->deadlines);
+        if (deadline != NULL && (next == 0 || deadline->due_us < next)) {
+            next = deadline->due_us;
+        }
+    }
+    if (next != 0 && (loop->timer_due_us == 0 || next < loop->timer_due_us)) {
+        arm_timer(loop, next);
+    }
+}
+
+static struct deadline_queue *queue_of_length(struct loop *loop, uint64_t length_us)
+{
+    struct deadline_queue *queue;
+    SLIST_FOREACH(queue, &loop->queues, link)
+    {
+        if (queue->length_us == length_us) {
+            return queue;
+        }
+    }
+    queue = malloc(sizeof *queue);
+    if (queue != NULL) {
+        queue->length_us = length_us;
+        TAILQ_INIT(&queue->deadlines);
+        SLIST_INSERT_HEAD(&loop->queues, queue, link);
+    }
+    return queue;
+}
+
+int deadline_set(struct loop *loop, struct deadline *deadline, uint64_t length_us,
+                 void (*passed)(struct deadline *))
+{
+    deadline_unset(deadline);
+    if (length_us == 0) {
+        return 0;
+    }
+    struct deadline_queue *queue = queue_of_length(loop, length_us);
+    if (queue == NULL) {
+        return ERR_MEMORY;
+    }
+    deadline->queue = queue;
+    deadline->due_us = clock_us() + length_us;
+    deadline->passed = passed;
+    TAILQ_INSERT_TAIL(&queue->deadlines, deadline, link);
+    if (loop->timer_due_us == 0 || deadline->due_us < loop->timer_due_us) {
+        arm_timer(loop, deadline->due_us);
+    }
+    return 0;
+}
+
+void deadline_unset(struct deadline *deadline)
+{
+    if (deadline->queue != NULL) {
+        TAILQ_REMOVE(&deadline->queue->deadlines, deadline, link);
+        deadline->queue = NULL;
+    }
+}
+
+/* --- reaper --- */
+
+static void reap_all(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+    struct reapable *reapable;
+
+    (void)fd;
+    (void)what;
+    while ((reapable = TAILQ_FIRST(&loop->to_reap)) != NULL) {
+        TAILQ_REMOVE(&loop->to_reap, reapable, link);
+        reapable->reap(reapable);
+    }
+}
+
+void loop_reap(struct loop *loop, struct reapable *reapable)
+{
+    if (TAILQ_EMPTY(&loop->to_reap)) {
+        event_active(loop->reaper, EV_TIMEOUT, 0);
+    }
+    TAILQ_INSERT_TAIL(&loop->to_reap, reapable, link);
+}
+
+/* --- signals --- */
+
+static void signal_came(evutil_socket_t number, short what, void *arg)
+{
+    struct loop_signal *s = arg;
+    (void)what;
+    s->fn((int)number, s->arg);
+}
+
+int loop_on_signal(struct loop *loop, int signal_number, void (*fn)(int signal_number, void *arg),
+                   void *arg)
+{
+    struct loop_signal *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return ERR_MEMORY;
+    }
+    s->fn = fn;
+    s->arg = arg;
+    s->event = evsignal_new(loop->base, signal_number, signal_came, s);
+    if (s->event == NULL || evsignal_add(s->event, NULL) < 0) {
+        if (s->event != NULL) {
+            event_free(s->event);
+        }
+        free(s);
+        return ERR_SYSTEM;
+    }
+    SLIST_INSERT_HEAD(&loop->signals, s, link);
+    return 0;
+}
+
+/* --- the loop itself --- */
+
+static struct event_base *new_base(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+    if (config != NULL) {
+        event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK); /* one thread a loop */
+        base = event_base_new_with_config(config);
+        event_config_free(config);
+    }
+    return base;
+}
+
+static bool make_events(struct loop *loop)
+{
+    loop->base = new_base();
+    loop->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->base == NULL || loop->mail_fd < 0) {
+        return false;
+    }
+    loop->mail_event = event_new(loop->base, loop->mail_fd, EV_READ | EV_PERSIST, read_mail, loop);
+    loop->timer = evtimer_new(loop->base, timer_passed, loop);
+    loop->reaper = event_new(loop->base, -1, 0, reap_all, loop);
+    return loop->mail_event != NULL && loop->timer != NULL && loop->reaper != NULL &&
+           event_add(loop->mail_event, NULL) == 0;
+}
+
+struct loop *loop_new(struct error *e)
+{
+    struct loop *loop = calloc(1, sizeof *loop);
+    if (loop == NULL) {
+        error_what(e, "out of memory for an event loop");
+        return NULL;
+    }
+    pthread_mutex_init(&loop->mail_lock, NULL);
+    STAILQ_INIT(&loop->mail);
+    SLIST_INIT(&loop->queues);
+    TAILQ_INIT(&loop->to_reap);
+    SLIST_INIT(&loop->signals);
+    loop->mail_fd = -1;
+    errno = 0;
+    if (!make_events(loop)) {
+        error_what(e, "cannot make an event loop: %s", strerror(errno));
+        error_mend(e, "ulimit -n: it needs three descriptors");
+        loop_free(loop);
+        return NULL;
+    }
+    return loop;
+}
+
+static void free_event(struct event *event)
+{
+    if (event != NULL) {
+        event_free(event);
+    }
+}
+
+void loop_free(struct loop *loop)
+{
+    struct loop_signal *s;
+    struct letter *letter;
+    struct deadline_queue *queue;
+
+    while ((s = SLIST_FIRST(&loop->signals)) != NULL) {
+        SLIST_REMOVE_HEAD(&loop->signals, link);
+        event_free(s->event);
+        free(s);
+    }
+    while ((letter = STAILQ_FIRST(&loop->mail)) != NULL) {
+        STAILQ_REMOVE_HEAD(&loop->mail, link);
+        free(letter);
+    }
+    while ((queue = SLIST_FIRST(&loop->queues)) != NULL) {
+        SLIST_REMOVE_HEAD(&loop->queues, link);
+        free(queue);
+    }
+    free_event(loop->mail_event);
+    free_event(loop->timer);
+    free_event(loop->reaper);
+    if (loop->mail_fd >= 0) {
+        close(loop->mail_fd);
+    }
+    if (loop->base != NULL) {
+        event_base_free(loop->base);
+    }
+    pthread_mutex_destroy(&loop->mail_lock);
+    free(loop);
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+    return loop->base;
+}
+
+int loop_run(struct loop *loop)
+{
+    return event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? ERR_SYSTEM : 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+    event_base_loopbreak(loop->base);
+}
