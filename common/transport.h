@@ -29,6 +29,7 @@ struct transport {
     struct loop *loop;
     struct bufferevent *bev; /* owned */
     int fd;                  /* the bufferevent's, closed with it */
+    bool refused;            /* connect(2) returned ECONNREFUSED at once */
     struct event *acked;     /* owned; see transport_on_acked */
     void (*connected)(struct transport *t, int error);
     void (*on_acked)(void *arg);
@@ -52,9 +53,22 @@ void transport_take(struct transport *to, struct transport *from);
 int transport_finish(struct transport *t);
 void transport_close(struct transport *t, bool reset);
 
-/* What the kernel knows. transport_tcp_state: TCP_ESTABLISHED ... of <netinet/tcp.h>, or -1 (unix
- * socket, or error). */
+/* TCP states as TCP_INFO numbers them; the names are RFC 9293's (3.3.2). */
+enum transport_tcp_state {
+    TRANSPORT_TCP_ESTABLISHED = 1,
+    TRANSPORT_TCP_FIN_WAIT1 = 4,
+    TRANSPORT_TCP_FIN_WAIT2 = 5,
+    TRANSPORT_TCP_TIME_WAIT = 6,
+    TRANSPORT_TCP_CLOSE = 7,
+    TRANSPORT_TCP_CLOSE_WAIT = 8,
+    TRANSPORT_TCP_LAST_ACK = 9,
+    TRANSPORT_TCP_CLOSING = 11,
+};
+/* What the kernel knows. transport_tcp_state: one of the above or another state's number, or -1 (a
+ * unix socket, or an error). */
 int transport_tcp_state(const struct transport *t);
+/* The error pending on the socket (SO_ERROR), which this clears; 0: none. */
+int transport_error(const struct transport *t);
 void transport_sample(const struct transport *t, struct life_kernel *kernel);
 uint64_t transport_unread_bytes(const struct transport *t); /* in the kernel: FIONREAD */
 uint64_t
