@@ -22,6 +22,7 @@ enum frame_kind {
 };
 
 #define FRAME_HEAD_MAX 32 /* longest header (and longest delimiter) any codec can have */
+#define FRAME_LIMIT_MAX ((uint64_t)INT64_MAX - 1024) /* a larger max_body is cut to this */
 
 /* A codec: a row of the table, or what a text with parameters was parsed into. */
 struct frame_codec {
@@ -34,6 +35,8 @@ struct frame_codec {
     int64_t adjust; /* LENGTH, VARINT: bytes that follow the header = field + adjust */
     uint8_t start_length, end_length; /* DELIMITER */
     uint8_t start[FRAME_HEAD_MAX], end[FRAME_HEAD_MAX];
+    uint8_t back[FRAME_HEAD_MAX]; /* DELIMITER: with i bytes of end matched and the next one wrong,
+                                     back[i] are */
     const struct frame_codec
         *first;        /* the codec of a client's first message, if it is a different one */
     uint64_t max_body; /* the limit (--max-frame), bytes of body */
@@ -74,10 +77,13 @@ struct frame_found {
 /* Why a decode or an encode failed, with what is needed to say it well. */
 struct frame_fault {
     enum err err;           /* ERR_FRAME_BAD or ERR_FRAME_TOO_LARGE */
-    uint64_t length, limit; /* TOO_LARGE: bytes (saturated at UINT64_MAX) */
-    uint8_t prefix[16];     /* the frame's first bytes */
+    uint64_t length, limit; /* TOO_LARGE: bytes (saturated at UINT64_MAX; without a delimiter in
+                               sight, limit + 1). A body that holds the delimiter: where, of how
+                               many */
+    uint8_t prefix[16];     /* the frame's first bytes, as far as they had to be seen; the same
+                               however the stream is cut */
     uint8_t prefix_length;
-    const char *why; /* BAD: constant text */
+    const char *why; /* constant text; NULL: TOO_LARGE for the limit */
 };
 
 /* Shows the decoder the next `n` bytes: those that follow what it was shown before of the open
@@ -99,10 +105,11 @@ struct frame_wrap {
     uint8_t head[FRAME_HEAD_MAX], tail[FRAME_HEAD_MAX];
     uint8_t head_length, tail_length;
 };
-/* Result 0; ERR_FRAME_TOO_LARGE: the length does not fit the field (it is never cut), or is under
- * what `adjust` allows; ERR_FRAME_BAD: an unstripped body whose own length field disagrees, or a
- * body that holds the delimiter. *fault is filled. `state` is the sending direction's (for
- * `first`). */
+/* Result 0; ERR_FRAME_TOO_LARGE: the length does not fit the field (it is never cut);
+ * ERR_FRAME_BAD: the length is under what `adjust` allows, or an unstripped body's own length field
+ * disagrees, or a body holds the delimiter (or makes it appear too early), or the codec has no
+ * empty frame. *fault is filled. The limit is the decoder's: it is not looked at. `state` is the
+ * sending direction's (for `first`). */
 int frame_encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
                  size_t n, struct frame_wrap *wrap, struct frame_fault *fault);
 

@@ -1,0 +1,161 @@
+#include "config.h"
+
+#include "frame.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "frame_internal.h"
+
+static int refuse(struct frame_fault *fault, enum err err, const char *why, uint64_t length,
+                  uint64_t limit)
+{
+    *fault = (struct frame_fault){.err = err, .why = why, .length = length, .limit = limit};
+    return err;
+}
+
+static uint64_t field_largest(const struct frame_codec *codec)
+{
+    return codec->kind == FRAME_LENGTH ? frame_field_most(codec->width)
+                                       : frame_varint_most(codec->width);
+}
+
+/* The field's value for a body of n bytes after the header. */
+static int field_value(const struct frame_codec *codec, uint64_t n, uint64_t *value,
+                       struct frame_fault *fault)
+{
+    uint64_t most = field_largest(codec), size = (uint64_t)codec->adjust;
+
+    if (codec->adjust >= 0) {
+        if (n < size)
+            return refuse(fault, ERR_FRAME_BAD, frame_why_short, n, size);
+        *value = n - size;
+        if (*value > most)
+            return refuse(fault, ERR_FRAME_TOO_LARGE, frame_why_field, n, most + size);
+        return 0;
+    }
+    size = 0 - size;
+    if (n > most - size)
+        return refuse(fault, ERR_FRAME_TOO_LARGE, frame_why_field, n, most - size);
+    *value = n + size;
+    return 0;
+}
+
+static int put_field(const struct frame_codec *codec, size_t n, struct frame_wrap *wrap,
+                     struct frame_fault *fault)
+{
+    uint64_t value;
+    int rc = field_value(codec, n, &value, fault);
+
+    if (rc < 0)
+        return rc;
+    uint8_t *field = wrap->head + codec->offset;
+    memset(wrap->head, 0, codec->offset);
+    if (codec->kind == FRAME_LENGTH) {
+        for (unsigned i = 0; i < codec->width; i++)
+            field[codec->little ? i : codec->width - 1u - i] = (uint8_t)(value >> (8 * i));
+        wrap->head_length = (uint8_t)(codec->offset + codec->width);
+        return 0;
+    }
+    for (; value > 0x7f; value >>= 7)
+        *field++ = (uint8_t)(value | 0x80);
+    *field++ = (uint8_t)value;
+    wrap->head_length = (uint8_t)(field - wrap->head);
+    return 0;
+}
+
+/* An unstripped body brings its header: decoding it must give it back, whole. */
+static int check_own(const struct frame_codec *codec, const uint8_t *body, size_t n,
+                     struct frame_fault *fault)
+{
+    struct frame_codec alone = *codec;
+    struct frame_state state = {0};
+    struct frame_found found = {0};
+
+    alone.first = NULL;
+    alone.max_body = FRAME_LIMIT_MAX;
+    int rc = frame_decode(&alone, &state, body, n, &found, fault);
+    if (rc < 0)
+        return rc;
+    if (rc == 1 && found.total == n)
+        return 0;
+    refuse(fault, ERR_FRAME_BAD, frame_why_disagrees, rc == 1 ? found.total : state.total, n);
+    fault->prefix_length = (uint8_t)(n < sizeof fault->prefix ? n : sizeof fault->prefix);
+    if (n > 0)
+        memcpy(fault->prefix, body, fault->prefix_length);
+    return ERR_FRAME_BAD;
+}
+
+/* The end must first appear where it is put: neither in the body nor across the body's end. */
+static int check_delimiter(const struct frame_codec *codec, const uint8_t *body, size_t n,
+                           struct frame_fault *fault)
+{
+    struct frame_codec alone = *codec;
+    struct frame_state state = {.started = true};
+    struct frame_found found;
+
+    alone.start_length = 0;
+    alone.max_body = FRAME_LIMIT_MAX;
+    int rc = frame_decode(&alone, &state, body, n, &found, fault);
+    if (rc == 0)
+        rc = frame_decode(&alone, &state, codec->end, codec->end_length, &found, fault);
+    if (rc == 1 && found.body_length == n)
+        return 0;
+    return refuse(fault, ERR_FRAME_BAD, frame_why_delimiter, found.body_length, n);
+}
+
+static void put_decimal(struct frame_wrap *wrap, size_t n, char after)
+{
+    char text[FRAME_HEAD_MAX];
+    int length = snprintf(text, sizeof text, "%zu%c", n, after);
+
+    memcpy(wrap->head, text, (size_t)length);
+    wrap->head_length = (uint8_t)length;
+}
+
+static int wrap_up(const struct frame_codec *codec, const uint8_t *body, size_t n,
+                   struct frame_wrap *wrap, struct frame_fault *fault)
+{
+    switch (codec->kind) {
+    case FRAME_LENGTH:
+    case FRAME_VARINT:
+        return codec->strip ? put_field(codec, n, wrap, fault) : check_own(codec, body, n, fault);
+    case FRAME_NETSTRING:
+        put_decimal(wrap, n, ':');
+        wrap->tail[0] = ',';
+        wrap->tail_length = 1;
+        return 0;
+    case FRAME_OCTET:
+        if (n == 0)
+            return refuse(fault, ERR_FRAME_BAD, "an octet count cannot be zero: no empty frame", 0,
+                          0);
+        put_decimal(wrap, n, ' ');
+        return 0;
+    case FRAME_DELIMITER:
+        memcpy(wrap->head, codec->start, codec->start_length);
+        memcpy(wrap->tail, codec->end, codec->end_length);
+        wrap->head_length = codec->start_length;
+        wrap->tail_length = codec->end_length;
+        return check_delimiter(codec, body, n, fault);
+    case FRAME_RAW:
+        return 0;
+    }
+    return 0;
+}
+
+int frame_encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
+                 size_t n, struct frame_wrap *wrap, struct frame_fault *fault)
+{
+    struct frame_wrap made;
+
+    made.head_length = made.tail_length = 0;
+    int rc = wrap_up(state->first ? codec->first : codec, body, n, &made, fault);
+    if (rc < 0)
+        return rc;
+    memcpy(wrap->head, made.head, made.head_length);
+    memcpy(wrap->tail, made.tail, made.tail_length);
+    wrap->head_length = made.head_length;
+    wrap->tail_length = made.tail_length;
+    state->first = false;
+    return 0;
+}

@@ -1,0 +1,23 @@
+/* frame_internal: what the files of the frame module share.
+ * Level 0. Threads: constants only. */
+#ifndef SYNFIN_FRAME_INTERNAL_H
+#define SYNFIN_FRAME_INTERNAL_H
+
+#include "frame.h"
+
+/* Why a frame is refused, where the text says more than the reason itself. Compared by address. */
+extern const char frame_why_negative[];  /* field + adjust is below zero; fault.length: the field */
+extern const char frame_why_field[];     /* encode: does not fit; fault.limit: the longest body */
+extern const char frame_why_short[];     /* encode: under what adjust allows; fault.limit: least */
+extern const char frame_why_disagrees[]; /* encode, unstripped: fault.length says the field (0:
+                                            shorter than its header), fault.limit has the body */
+extern const char frame_why_delimiter[]; /* encode: the delimiter is at fault.length of limit B */
+
+/* The largest value a length field of this many bytes holds. */
+uint64_t frame_field_most(unsigned width);
+/* The same for a varint of this many bytes. */
+uint64_t frame_varint_most(unsigned width);
+/* The value of a LENGTH codec's field, read in its byte order or the other. */
+uint64_t frame_field_read(const uint8_t *field, unsigned width, bool little);
+
+#endif
