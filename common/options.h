@@ -55,6 +55,43 @@ struct options {
     char **arguments;
 };
 
+/* What an option's value is, and so how it is parsed and kept in struct options. */
+enum options_kind {
+    KIND_FLAG,     /* bool, takes no value */
+    KIND_CHOICE,   /* an enum, takes no value: the option itself is the word; `min` is its number */
+    KIND_TEXT,     /* const char *, not empty */
+    KIND_WORD,     /* an enum, one of `words` in their order */
+    KIND_COUNT,    /* uint64_t, from `min` to `max` */
+    KIND_SIZE,     /* uint64_t bytes, from `min` to `max` */
+    KIND_DURATION, /* uint64_t us, from `min` to `max`, or off */
+    KIND_SET,      /* --set: repeated, each is kept */
+    KIND_VERBOSE,
+    KIND_QUIET,
+    KIND_HELP,
+    KIND_VERSION,
+};
+
+/* One option. */
+struct options_row {
+    char letter;          /* 0: none */
+    const char *name;     /* without "--" */
+    const char *argument; /* what --help calls its value; NULL: it takes none */
+    enum options_kind kind;
+    unsigned use;          /* enum options_use */
+    size_t offset;         /* where in struct options */
+    uint64_t min, max;     /* numbers only */
+    const char *words;     /* KIND_WORD: "defer|reject" */
+    const char *initial;   /* the default, parsed like a value from the command line; NULL: none */
+    const char *otherwise; /* what holds by default where `initial` is NULL, in words; or NULL */
+    const char *group;     /* its heading in --help */
+    const char *help;
+};
+
+/* The table, row by row: NULL after the last. */
+const struct options_row *options_row(unsigned i);
+/* "synfind" or "synfin". */
+const char *options_program(enum options_use program);
+
 enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_FRAME_LIST };
 
 /* Fills *options from the defaults and argv (which may be permuted). Result: an enum
@@ -63,8 +100,10 @@ enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_FRAME_
  * for a misspelt one. `program` is USE_SERVER or USE_TALK. */
 int options_parse(struct options *options, enum options_use program, int argc, char **argv,
                   struct error *e);
-/* --help to stdout: a usage line, the options of this program from the table with their defaults,
- * examples. */
+/* --help to stdout: a usage line, examples, the options of this program from the table with their
+ * defaults. The caller flushes stdout and checks it. */
 void options_help(enum options_use program);
+/* --version to stdout: "synfin 0.1.0"; the same of the caller. */
+void options_version(enum options_use program);
 
 #endif

@@ -1,0 +1,387 @@
+#include "config.h"
+
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "nearest.h"
+#include "units.h"
+
+#define ROWS_MAX 64
+#define LONG_BASE 256 /* getopt_long's value of a long option: this and its row's number */
+#define VERBOSE_MAX 2
+#define SPELLING 80
+
+/* The member of *options that the row fills. */
+static void *member(struct options *options, const struct options_row *row)
+{
+    return (char *)options + row->offset;
+}
+
+/* All enums of struct options are of one size; memcpy keeps clear of which. */
+static void put_enum(struct options *options, const struct options_row *row, unsigned value)
+{
+    memcpy(member(options, row), &value, sizeof(enum options_family));
+}
+
+static void put_number(struct options *options, const struct options_row *row, uint64_t value)
+{
+    *(uint64_t *)member(options, row) = value;
+}
+
+/* Values */
+
+static const char *number_text(const struct options_row *row, char buf[UNITS_TEXT], uint64_t value)
+{
+    if (row->kind == KIND_SIZE)
+        return units_text_exact_bytes(buf, value);
+    if (row->kind == KIND_DURATION)
+        return units_text_duration(buf, value);
+    return units_text_count(buf, value);
+}
+
+static int check_range(const struct options_row *row, const char *text, uint64_t value,
+                       struct error *e)
+{
+    char low[UNITS_TEXT], high[UNITS_TEXT];
+    if (value >= row->min && value <= row->max)
+        return 0;
+    bool under = value < row->min;
+    error_what(e, "'%s' is %s %s", text, under ? "under" : "over",
+               number_text(row, low, under ? row->min : row->max));
+    error_mend(e, "write from %s to %s%s", number_text(row, low, row->min),
+               number_text(row, high, row->max), row->kind == KIND_DURATION ? ", or off" : "");
+    return ERR_RANGE;
+}
+
+static int parse_duration(const struct options_row *row, const char *text, uint64_t *value,
+                          struct error *e)
+{
+    int rc = units_duration(text, value, e);
+    if (rc < 0 || strcasecmp(text, "off") == 0)
+        return rc;
+    return check_range(row, text, *value, e);
+}
+
+static int parse_number(const struct options_row *row, const char *text, uint64_t *value,
+                        struct error *e)
+{
+    if (row->kind == KIND_DURATION)
+        return parse_duration(row, text, value, e);
+    int rc = row->kind == KIND_SIZE ? units_size(text, value, e) : units_count(text, value, e);
+    return rc < 0 ? rc : check_range(row, text, *value, e);
+}
+
+/* The number of `text` among "a|b|c", or -1. */
+static int word_number(const char *words, const char *text)
+{
+    size_t length = strlen(text);
+    for (int i = 0;; i++) {
+        size_t word = strcspn(words, "|");
+        if (word == length && strncmp(words, text, length) == 0)
+            return i;
+        if (words[word] == '\0')
+            return -1;
+        words += word + 1;
+    }
+}
+
+static int take_word(struct options *options, const struct options_row *row, const char *text,
+                     struct error *e)
+{
+    int number = word_number(row->words, text);
+    if (number < 0) {
+        error_what(e, "'%s' is none of %s", text, row->words);
+        error_mend(e, "write one of these words");
+        return ERR_SYNTAX;
+    }
+    put_enum(options, row, (unsigned)number);
+    return 0;
+}
+
+static int check_text(const struct options_row *row, const char *text, struct error *e)
+{
+    if (*text)
+        return 0;
+    error_what(e, "the value is empty");
+    error_mend(e, "write %s after it", row->argument);
+    return ERR_SYNTAX;
+}
+
+static int take_text(struct options *options, const struct options_row *row, const char *text,
+                     struct error *e)
+{
+    int rc = check_text(row, text, e);
+    if (rc == 0)
+        *(const char **)member(options, row) = text;
+    return rc;
+}
+
+static int take_set(struct options *options, const struct options_row *row, const char *text,
+                    struct error *e)
+{
+    if (options->set_count == OPTIONS_SET_MAX) {
+        error_what(e, "'%s' is one too many", text);
+        error_mend(e, "write it at most %d times", OPTIONS_SET_MAX);
+        return ERR_RANGE;
+    }
+    int rc = check_text(row, text, e);
+    if (rc == 0)
+        options->set[options->set_count++] = text;
+    return rc;
+}
+
+static int take_number(struct options *options, const struct options_row *row, const char *text,
+                       struct error *e)
+{
+    uint64_t value;
+    int rc = parse_number(row, text, &value, e);
+    if (rc == 0)
+        put_number(options, row, value);
+    return rc;
+}
+
+static void take_verbose(struct options *options)
+{
+    if (options->verbose < VERBOSE_MAX)
+        options->verbose++;
+    options->quiet = false;
+}
+
+static void take_quiet(struct options *options)
+{
+    options->quiet = true;
+    options->verbose = 0;
+}
+
+/* One option into *options. Result: OPTIONS_RUN to go on, OPTIONS_HELP, OPTIONS_VERSION, or an enum
+ * err with `e` about the value alone. */
+static int take(struct options *options, const struct options_row *row, const char *text,
+                struct error *e)
+{
+    switch (row->kind) {
+    case KIND_FLAG:
+        *(bool *)member(options, row) = true;
+        return OPTIONS_RUN;
+    case KIND_CHOICE:
+        put_enum(options, row, (unsigned)row->min);
+        return OPTIONS_RUN;
+    case KIND_TEXT:
+        return take_text(options, row, text, e);
+    case KIND_WORD:
+        return take_word(options, row, text, e);
+    case KIND_COUNT:
+    case KIND_SIZE:
+    case KIND_DURATION:
+        return take_number(options, row, text, e);
+    case KIND_SET:
+        return take_set(options, row, text, e);
+    case KIND_VERBOSE:
+        take_verbose(options);
+        return OPTIONS_RUN;
+    case KIND_QUIET:
+        take_quiet(options);
+        return OPTIONS_RUN;
+    case KIND_HELP:
+        return OPTIONS_HELP;
+    case KIND_VERSION:
+        return OPTIONS_VERSION;
+    }
+    return ERR_SYNTAX;
+}
+
+static void set_defaults(struct options *options)
+{
+    memset(options, 0, sizeof *options);
+    for (unsigned i = 0; options_row(i); i++) {
+        if (options_row(i)->initial)
+            take(options, options_row(i), options_row(i)->initial, NULL);
+    }
+}
+
+/* The command line */
+
+/* The table as getopt_long takes it. */
+struct getopt_table {
+    struct option longs[ROWS_MAX + 1];
+    char letters[2 * ROWS_MAX + 2];
+};
+
+static void make_getopt_table(struct getopt_table *table)
+{
+    memset(table, 0, sizeof *table);
+    char *letter = table->letters;
+    *letter++ = ':'; /* a missing value is told apart from an unknown option */
+    for (int i = 0; options_row((unsigned)i); i++) {
+        const struct options_row *row = options_row((unsigned)i);
+        int argument = row->argument ? required_argument : no_argument;
+        table->longs[i] = (struct option){row->name, argument, NULL, LONG_BASE + i};
+        if (row->letter)
+            *letter++ = row->letter;
+        if (row->letter && row->argument)
+            *letter++ = ':';
+    }
+}
+
+/* The row of what getopt_long returned (a letter, or LONG_BASE and more), or NULL. */
+static const struct options_row *find_row(int value)
+{
+    if (value >= LONG_BASE)
+        return options_row((unsigned)(value - LONG_BASE));
+    for (unsigned i = 0; value && options_row(i); i++) {
+        if (options_row(i)->letter == value)
+            return options_row(i);
+    }
+    return NULL;
+}
+
+/* The option as it was written, "-F" or "--frame". */
+static const char *spell(char spelling[SPELLING], const struct options_row *row, int value)
+{
+    if (value >= LONG_BASE)
+        snprintf(spelling, SPELLING, "--%s", row->name);
+    else
+        snprintf(spelling, SPELLING, "-%c", row->letter);
+    return spelling;
+}
+
+static int mend_by_help(enum options_use program, struct error *e)
+{
+    error_mend(e, "%s --help lists the options", options_program(program));
+    return ERR_SYNTAX;
+}
+
+static int refuse_foreign(const char *spelling, enum options_use program, struct error *e)
+{
+    error_what(e, "%s belongs to %s", spelling,
+               program == USE_SERVER ? "synfin, the client" : "synfind, the server");
+    return mend_by_help(program, e);
+}
+
+/* Adds " or --name" to the list in `text`. */
+static void add_name(char *text, size_t size, const char *name)
+{
+    size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s--%s", used ? " or " : "", name);
+}
+
+/* Mends a long option that is no option: the names it begins, else the name nearest to it. */
+static bool mend_long(const char *name, enum options_use program, struct error *e)
+{
+    char begins[200] = "";
+    struct nearest nearest = {0};
+    for (unsigned i = 0; options_row(i); i++) {
+        const struct options_row *row = options_row(i);
+        if (!(row->use & program))
+            continue;
+        nearest_try(&nearest, name, row->name);
+        if (*name && strncmp(row->name, name, strlen(name)) == 0)
+            add_name(begins, sizeof begins, row->name);
+    }
+    if (*begins)
+        error_mend(e, "write it in full: %s", begins);
+    else if (nearest.name)
+        error_mend(e, "did you mean --%s?", nearest.name);
+    return *begins || nearest.name;
+}
+
+static int refuse_long(const char *written, enum options_use program, struct error *e)
+{
+    char name[SPELLING];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(written + 2, "="), written + 2);
+    error_what(e, "--%s is no option", name);
+    return mend_long(name, program, e) ? ERR_SYNTAX : mend_by_help(program, e);
+}
+
+static int refuse_letter(int letter, enum options_use program, struct error *e)
+{
+    const struct options_row *other = find_row(letter ^ ('a' ^ 'A'));
+    error_what(e, "-%c is no option", letter);
+    if (!other || !other->name || !(other->use & program))
+        return mend_by_help(program, e);
+    error_mend(e, "-%c is --%s", other->letter, other->name);
+    return ERR_SYNTAX;
+}
+
+/* getopt_long said '?' or ':'; optopt holds the option where it is known. */
+static int refuse(int said, char **argv, enum options_use program, struct error *e)
+{
+    const struct options_row *row = find_row(optopt);
+    char spelling[SPELLING];
+
+    if (!row && optopt)
+        return refuse_letter(optopt, program, e);
+    if (!row)
+        return refuse_long(argv[optind - 1], program, e);
+    spell(spelling, row, optopt);
+    if (!(row->use & program))
+        return refuse_foreign(spelling, program, e);
+    if (said == ':') {
+        error_what(e, "%s has no value", spelling);
+        error_mend(e, "write %s %s", spelling, row->argument);
+    } else {
+        error_what(e, "%s takes no value: '%s'", spelling, argv[optind - 1]);
+        error_mend(e, "write %s alone", spelling);
+    }
+    return ERR_SYNTAX;
+}
+
+/* The argument that held the option which getopt_long just took. */
+static const char *written_option(char **argv)
+{
+    bool value_apart = optarg && optarg == argv[optind - 1];
+    return argv[optind - (value_apart ? 2 : 1)];
+}
+
+/* Whether a long option was written in full. getopt_long also takes beginnings of names, whose
+ * meaning would change with the next option. */
+static bool in_full(const struct options_row *row, const char *written)
+{
+    size_t length = strcspn(written + 2, "=");
+    return length == strlen(row->name) && strncmp(written + 2, row->name, length) == 0;
+}
+
+static int take_argument(struct options *options, enum options_use program, int value, char **argv,
+                         struct error *e)
+{
+    const struct options_row *row = find_row(value);
+    char spelling[SPELLING];
+    struct error inner = {0};
+
+    if (value >= LONG_BASE && !in_full(row, written_option(argv)))
+        return refuse_long(written_option(argv), program, e);
+    spell(spelling, row, value);
+    if (!(row->use & program))
+        return refuse_foreign(spelling, program, e);
+    int rc = take(options, row, optarg, &inner);
+    if (rc < 0) {
+        error_what(e, "%s: %.300s", spelling, inner.what);
+        error_mend(e, "%s", inner.mend);
+    }
+    return rc;
+}
+
+int options_parse(struct options *options, enum options_use program, int argc, char **argv,
+                  struct error *e)
+{
+    struct getopt_table table;
+    int value, rc;
+
+    set_defaults(options);
+    make_getopt_table(&table);
+    optind = 0; /* glibc: forget an earlier command line */
+    opterr = 0;
+    while ((value = getopt_long(argc, argv, table.letters, table.longs, NULL)) != -1) {
+        if (value == '?' || value == ':')
+            return refuse(value, argv, program, e);
+        rc = take_argument(options, program, value, argv, e);
+        if (rc != OPTIONS_RUN)
+            return rc;
+    }
+    options->argument_count = argc - optind;
+    options->arguments = argv + optind;
+    return strcmp(options->frame, "list") == 0 ? OPTIONS_FRAME_LIST : OPTIONS_RUN;
+}
