@@ -71,7 +71,7 @@ struct life *conn_life(
  * was sent; ERR_CLOSED: our FIN was sent or the connection has failed; ERR_MEMORY. */
 int conn_send(struct conn *conn, const uint8_t *body, size_t n, struct error *e);
 /* Bytes below the high mark, 0: wait for `room`. */
-size_t conn_room(const struct conn *conn);
+size_t conn_room(struct conn *conn);
 /* Bytes in the output, not yet given to the kernel. */
 size_t conn_unsent(const struct conn *conn);
 

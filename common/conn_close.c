@@ -1,0 +1,318 @@
+#include "config.h"
+
+#include "conn_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "units.h"
+
+/* --- deadlines --- */
+
+static void deadline_passed(struct deadline *deadline);
+
+void conn_restart_deadline(struct conn *c)
+{
+    uint64_t length_us = 0;
+    if (conn_is_live(c) && !c->paused) {
+        length_us = c->life.phase == PHASE_LINGER || c->output_dead ? c->config->linger_us
+                    : c->life.phase == PHASE_DRAIN || c->eof        ? c->config->drain_us
+                                                                    : c->config->idle_us;
+    }
+    c->taken_bytes = c->queued_bytes - conn_output_bytes(c);
+    if (deadline_set(c->loop, &c->deadline, length_us, deadline_passed) < 0) {
+        conn_fail(c, FATE_MEMORY, "out of memory for a deadline");
+    }
+}
+
+static void fail_idle(struct conn *c)
+{
+    char text[UNITS_TEXT], limit[UNITS_TEXT];
+
+    units_text_duration(limit, c->config->idle_us);
+    if (conn_output_bytes(c) > 0) {
+        conn_fail(c, FATE_SLOW_READER, "the peer took nothing of %s for %s",
+                  units_text_bytes(text, conn_output_bytes(c)), limit);
+    } else if (c->in.seen > 0) {
+        conn_fail(c, FATE_FRAME_TIMEOUT, "%s of frame %llu came, then nothing for %s",
+                  units_text_exact_bytes(text, c->in.seen),
+                  (unsigned long long)c->life.frames_in + 1, limit);
+    } else {
+        c->nothing_owed = true;
+        conn_fail(c, FATE_IDLE_TIMEOUT, "nothing sent or received for %s", limit);
+    }
+}
+
+static void fail_drain(struct conn *c)
+{
+    char text[UNITS_TEXT], limit[UNITS_TEXT];
+
+    conn_fail(c, FATE_DRAIN_TIMEOUT, "%s unsent and nothing moved for %s",
+              units_text_bytes(text, conn_output_bytes(c)),
+              units_text_duration(limit, c->config->drain_us));
+}
+
+/* Our bytes that the peer has not acknowledged, in the kernel, our FIN not counted. */
+static uint64_t unacked_data(const struct conn *c)
+{
+    uint64_t bytes = transport_unsent_bytes(&c->transport);
+    return c->life.fin_sent_us != 0 && bytes > 0 ? bytes - 1 : bytes;
+}
+
+static void fail_linger(struct conn *c)
+{
+    char text[UNITS_TEXT], limit[UNITS_TEXT];
+
+    units_text_duration(limit, c->config->linger_us);
+    if (transport_unsent_bytes(&c->transport) == 0) {
+        conn_fail(c, FATE_LINGER_TIMEOUT, "our FIN was acknowledged, no FIN from the peer in %s",
+                  limit);
+    } else {
+        conn_fail(c, FATE_LINGER_TIMEOUT, "our FIN and %s before it were not acknowledged in %s",
+                  units_text_bytes(text, unacked_data(c)), limit);
+    }
+}
+
+static void deadline_passed(struct deadline *deadline)
+{
+    struct conn *c = (struct conn *)((char *)deadline - offsetof(struct conn, deadline));
+
+    if (c->queued_bytes - conn_output_bytes(c) != c->taken_bytes) {
+        conn_restart_deadline(c); /* the kernel took bytes meanwhile */
+    } else if (c->output_dead) {
+        conn_fail_broken(c);
+    } else if (c->life.phase == PHASE_LINGER) {
+        fail_linger(c);
+    } else if (c->life.phase == PHASE_TRANSFER && !c->eof) {
+        fail_idle(c);
+    } else if (c->config->side == SIDE_CLIENT && conn_output_bytes(c) == 0 && !c->nothing_owed) {
+        conn_restart_deadline(c); /* all is sent: how long to wait for replies is the owner's say */
+    } else {
+        fail_drain(c);
+    }
+}
+
+/* --- the end --- */
+
+void conn_enter_close(struct conn *c, const char *why)
+{
+    if (c->life.phase != PHASE_CLOSE) {
+        if (c->transport.bev != NULL) {
+            bufferevent_disable(c->transport.bev, EV_READ | EV_WRITE);
+        }
+        deadline_unset(&c->deadline);
+        life_move(&c->life, PHASE_CLOSE, why);
+        conn_wake(c);
+    }
+}
+
+static enum time_wait time_wait_holder(const struct conn *c)
+{
+    if (c->reset || c->life.fin_sent_us == 0 || c->life.fin_seen_us == 0 || !c->life.kernel.known ||
+        c->broken != 0) {
+        return TIME_WAIT_NOBODY;
+    }
+    switch (c->life.closed_first) {
+    case FIRST_LOCAL:
+        return TIME_WAIT_OURS;
+    case FIRST_PEER:
+        return TIME_WAIT_THEIRS;
+    case FIRST_BOTH:
+        return TIME_WAIT_BOTH;
+    case FIRST_NOBODY:
+        break;
+    }
+    return TIME_WAIT_NOBODY;
+}
+
+/* Replies of which some byte may be missing at the peer: exact when nothing is unacknowledged;
+ * otherwise at most so many frames fit into the unacknowledged bytes. */
+static uint64_t count_unanswered(const struct conn *c)
+{
+    uint64_t pending = 0;
+    if (c->life.unacked_bytes > 0 && c->smallest_out > 0) {
+        pending = (c->life.unacked_bytes + c->smallest_out - 1) / c->smallest_out;
+    }
+    uint64_t answered = c->life.frames_out > pending ? c->life.frames_out - pending : 0;
+    return c->life.accepted > answered ? c->life.accepted - answered : 0;
+}
+
+static void final_account(struct conn *c)
+{
+    struct life *life = &c->life;
+    if (c->transport.bev == NULL) {
+        return;
+    }
+    if (!life->kernel.known) {
+        transport_sample(&c->transport, &life->kernel);
+    }
+    life->unread_bytes = transport_unread_bytes(&c->transport) + evbuffer_get_length(conn_input(c));
+    life->unacked_bytes = unacked_data(c) + conn_output_bytes(c);
+    life->bytes_out = c->queued_bytes - conn_output_bytes(c);
+    life->time_wait = time_wait_holder(c);
+    if (c->config->answers) {
+        life->unanswered = count_unanswered(c);
+    }
+}
+
+void conn_dispose(struct conn *c)
+{
+    char why[120];
+
+    final_account(c);
+    if (c->transport.bev == NULL) {
+        snprintf(why, sizeof why, "%s, never connected", fate_row(c->life.fate)->name);
+    } else {
+        snprintf(why, sizeof why, "%s(%d): %s, first FIN: %s, TIME_WAIT: %s",
+                 c->reset ? "SO_LINGER 0, close" : "close", c->transport.fd,
+                 fate_row(c->life.fate)->name, closed_first_name(c->life.closed_first),
+                 time_wait_name(c->life.time_wait));
+    }
+    transport_close(&c->transport, c->reset);
+    life_end(&c->life, why);
+    c->owner->closed(c, &c->life);
+    life_fini(&c->life);
+    free(c);
+}
+
+/* The connection is over by an error of the socket's, whatever else may still be said of it. */
+void conn_fail_broken(struct conn *c)
+{
+    char text[UNITS_TEXT];
+    enum fate fate = c->broken == ETIMEDOUT                                  ? FATE_TIMED_OUT
+                     : c->broken == EHOSTUNREACH || c->broken == ENETUNREACH ? FATE_UNREACHABLE
+                     : c->broken == ENOMEM || c->broken == ENOBUFS           ? FATE_MEMORY
+                                                                             : FATE_RESET;
+    if (c->in.seen > 0) {
+        conn_fail(c, fate, "%s, %s into a frame", strerror(c->broken),
+                  units_text_exact_bytes(text, c->in.seen));
+    } else {
+        conn_fail(c, fate, "%s", strerror(c->broken));
+    }
+}
+
+/* --- the close contract --- */
+
+void conn_begin_drain(struct conn *c, bool discard, const char *why)
+{
+    if (c->life.phase == PHASE_TRANSFER) {
+        life_move(&c->life, PHASE_DRAIN, why);
+        conn_restart_deadline(c);
+    }
+    c->discard = c->discard || discard;
+    conn_wake(c);
+}
+
+static void judge_truncated(struct conn *c)
+{
+    char seen[UNITS_TEXT], total[UNITS_TEXT];
+    if (c->discard || frame_finish(&c->config->codec, &c->in)) {
+        return;
+    }
+    units_text_exact_bytes(seen, c->in.seen);
+    if (c->in.total > 0) {
+        conn_fail(c, FATE_TRUNCATED, "the peer's FIN came %s into frame %llu of %s", seen,
+                  (unsigned long long)c->life.frames_in + 1,
+                  units_text_exact_bytes(total, c->in.total));
+    } else {
+        conn_fail(c, FATE_TRUNCATED,
+                  "the peer's FIN came %s into frame %llu, before its end could be known", seen,
+                  (unsigned long long)c->life.frames_in + 1);
+    }
+}
+
+void conn_peer_fin(struct conn *c)
+{
+    c->life.fin_seen_us = clock_us();
+    if (c->life.fin_sent_us == 0) {
+        c->life.closed_first = FIRST_PEER;
+    } else if (c->life.closed_first == FIRST_LOCAL &&
+               transport_tcp_state(&c->transport) == TRANSPORT_TCP_CLOSING) {
+        c->life.closed_first = FIRST_BOTH; /* it came before ours was acknowledged: they crossed
+                                              (RFC 9293 3.6, case 3) */
+    }
+    judge_truncated(c);
+    if (c->owner->peer_done != NULL && conn_is_live(c)) {
+        c->owner->peer_done(c);
+    }
+    conn_begin_drain(c, false, "event callback BEV_EVENT_READING|BEV_EVENT_EOF: the peer's FIN");
+}
+
+static void tell_drain(struct conn *c)
+{
+    if (c->life.phase != PHASE_DRAIN || c->drain_told) {
+        return;
+    }
+    c->drain_told = true;
+    if (c->owner->drain != NULL) {
+        c->owner->drain(c);
+    } else {
+        c->nothing_owed = true;
+    }
+}
+
+/* Who was first is what the kernel knew at our shutdown: a FIN of the peer's may wait behind bytes
+ * that we have not read. */
+static void send_fin(struct conn *c)
+{
+    int before = transport_tcp_state(&c->transport);
+    transport_sample(&c->transport, &c->life.kernel);
+    if (CONTRACT(2) && transport_finish(&c->transport) < 0) {
+        int error = transport_error(&c->transport);
+        c->broken = error != 0 ? error : ECONNRESET;
+        conn_fail_broken(c);
+        return;
+    }
+    int after = transport_tcp_state(&c->transport);
+    c->life.fin_sent_us = clock_us();
+    if (c->life.closed_first == FIRST_NOBODY) {
+        bool peer = before == TRANSPORT_TCP_CLOSE_WAIT || after == TRANSPORT_TCP_LAST_ACK;
+        c->life.closed_first = peer ? FIRST_PEER : FIRST_LOCAL;
+    }
+    life_move(&c->life, PHASE_LINGER, "output empty, shutdown(SHUT_WR): our FIN");
+    conn_restart_deadline(c);
+    if (!CONTRACT(3)) {
+        conn_enter_close(c, "no linger");
+    }
+}
+
+static void ack_came(void *arg)
+{
+    conn_step(arg);
+}
+
+static void end_linger(struct conn *c)
+{
+    if (!transport_acked(&c->transport)) {
+        if (transport_on_acked(&c->transport, ack_came, c) < 0) {
+            conn_fail(c, FATE_MEMORY, "out of memory to wait for the peer's acknowledgement");
+        }
+        return;
+    }
+    /* CLOSE is also where an RST leads. */
+    c->broken = transport_error(&c->transport);
+    if (c->broken != 0) {
+        conn_fail_broken(c);
+    } else {
+        conn_enter_close(c, "both FINs exchanged, ours acknowledged");
+    }
+}
+
+void conn_settle(struct conn *c)
+{
+    tell_drain(c);
+    if (c->life.phase == PHASE_DRAIN && c->nothing_owed && !c->output_dead &&
+        (conn_output_bytes(c) == 0 || !CONTRACT(1))) {
+        send_fin(c);
+    }
+    if (c->life.phase == PHASE_LINGER && c->life.fin_seen_us != 0) {
+        end_linger(c);
+    }
+    if (!CONTRACT(4) && c->life.phase == PHASE_LINGER &&
+        transport_unsent_bytes(&c->transport) == 0) {
+        conn_enter_close(c, "our FIN acknowledged");
+    }
+}
