@@ -5,7 +5,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,36 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pair_folder.h"
+
 #define DEADLINE_MS 30000
 #define ARGUMENTS_MAX 64
 
 static struct program *programs; /* of this test, the youngest first */
 static unsigned program_count;
-static char dir[200];
 static pid_t owner; /* a forked child must not tidy up after its parent */
-static unsigned name_count;
-static char *names[256]; /* what pair_file gave out */
-
-/* Environment. */
-
-unsigned pair_scaled(unsigned n)
-{
-    const char *text = getenv("SYNFIN_SCALE");
-    unsigned scale = text != NULL ? (unsigned)strtoul(text, NULL, 10) : 1;
-    unsigned scaled = n / (scale > 0 ? scale : 1);
-    return scaled > 0 ? scaled : 1;
-}
-
-bool pair_wrapped(void)
-{
-    const char *wrap = getenv("SYNFIN_WRAP");
-    return wrap != NULL && *wrap != '\0';
-}
-
-int pair_patience(int ms)
-{
-    return pair_wrapped() ? ms * 10 : ms;
-}
 
 static int64_t now_ms(void)
 {
@@ -57,23 +34,15 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* The folder, and the end of everything. */
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
+/* The beginning, and the end of everything. */
 
 static void kill_and_reap(struct program *program)
 {
     if (!program->ended) {
         kill(program->pid, SIGKILL);
         waitpid(program->pid, NULL, 0);
+        close(program->pidfd);
     }
-    close(program->pidfd);
     free(program->out_text);
     free(program->err_text);
     free(program);
@@ -88,76 +57,17 @@ void pair_end(void)
         programs = program->next;
         kill_and_reap(program);
     }
-    if (dir[0] != '\0')
-        nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    dir[0] = '\0';
-    while (name_count > 0)
-        free(names[--name_count]);
+    pair_folder_remove();
 }
 
 void pair_begin(void)
 {
-    const char *base = getenv("TMPDIR");
     /* A failed test leaves by exit() without its teardown. */
     if (owner != getpid())
         atexit(pair_end);
     owner = getpid();
     program_count = 0;
-    snprintf(dir, sizeof(dir), "%.150s/synfin-test-XXXXXX", base != NULL ? base : "/tmp");
-    ck_assert_msg(mkdtemp(dir) != NULL, "mkdtemp %s: %s", dir, strerror(errno));
-}
-
-const char *pair_dir(void)
-{
-    return dir;
-}
-
-const char *pair_file(const char *name)
-{
-    ck_assert_uint_lt(name_count, sizeof(names) / sizeof(names[0]));
-    ck_assert_int_ge(asprintf(&names[name_count], "%s/%s", dir, name), 0);
-    return names[name_count++];
-}
-
-/* Pipes and files. */
-
-int pair_pipe(int *in)
-{
-    int ends[2];
-    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-    *in = ends[0];
-    return ends[1];
-}
-
-int pair_pipe_with(const char *bytes, size_t n)
-{
-    int in, out = pair_pipe(&in);
-    if (n > 65536)
-        ck_assert_int_ge(fcntl(out, F_SETPIPE_SZ, 1 << 20), (int)n);
-    ck_assert_int_eq(write(out, bytes, n), (ssize_t)n);
-    close(out);
-    return in;
-}
-
-char *pair_read_file(const char *path, size_t *n)
-{
-    FILE *file = fopen(path, "re");
-    char *text = NULL;
-    size_t have = 0, room = 0, got;
-    if (file == NULL)
-        return NULL;
-    do {
-        if (room - have < 65536)
-            text = realloc(text, room = room * 2 + 131072);
-        ck_assert_ptr_nonnull(text);
-        got = fread(text + have, 1, room - have - 1, file);
-        have += got;
-    } while (got > 0);
-    fclose(file);
-    text[have] = '\0';
-    if (n != NULL)
-        *n = have;
-    return text;
+    pair_folder_make();
 }
 
 const char *pair_out(struct program *program, size_t *n)
@@ -185,9 +95,10 @@ static const char *program_path(const char *name, char *buf, size_t size)
     bool server = strcmp(name, "synfind") == 0;
     if (!server && strcmp(name, "synfin") != 0)
         return name;
-    if (folder == NULL)
-        return server ? SYNFIND : SYNFIN;
-    snprintf(buf, size, "%s/%s", folder, name);
+    if (folder != NULL)
+        snprintf(buf, size, "%s/%s", folder, name);
+    else
+        snprintf(buf, size, "%s/%s/%s", TOP_BUILDDIR, server ? "server" : "client", name);
     return buf;
 }
 
@@ -230,7 +141,7 @@ static int open_input(const struct start *start)
         return open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (n == 0)
         n = strlen(start->input);
-    snprintf(path, sizeof(path), "%s/%u.in", dir, program_count);
+    snprintf(path, sizeof(path), "%s/%u.in", pair_dir(), program_count);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     ck_assert_int_eq(write(fd, start->input, n), (ssize_t)n);
     lseek(fd, 0, SEEK_SET);
@@ -242,7 +153,7 @@ static int open_capture(int given, const char *suffix, char path[256])
     int fd;
     if (given != 0)
         return given;
-    snprintf(path, 256, "%s/%u.%s", dir, program_count, suffix);
+    snprintf(path, 256, "%s/%u.%s", pair_dir(), program_count, suffix);
     fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
     return fd;
@@ -286,7 +197,7 @@ struct program *pair_start(const struct start *start)
     int fds[3];
 
     ck_assert_ptr_nonnull(program);
-    ck_assert_msg(dir[0] != '\0', "pair_begin was not called");
+    ck_assert_msg(*pair_dir() != '\0', "pair_begin was not called");
     snprintf(wrap, sizeof(wrap), "%s",
              pair_wrapped() && real != start->program ? getenv("SYNFIN_WRAP") : "");
     make_argv(argv, wrap, real, start->arguments);
@@ -322,6 +233,8 @@ static void reap(struct program *program)
     if (program->ended)
         return;
     ck_assert_int_eq(wait4(program->pid, &status, 0, &program->usage), program->pid);
+    close(program->pidfd);
+    program->pidfd = -1;
     program->ended = true;
     program->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -438,7 +351,7 @@ struct program *pair_server_start(const struct start *given)
     start.program = "synfind";
     start.arguments = arguments;
     program = pair_start(&start);
-    await(program, dir, port_known, port_file, "a port file");
+    await(program, pair_dir(), port_known, port_file, "a port file");
     snprintf(program->port_text, sizeof(program->port_text), "%d", program->port);
     return program;
 }

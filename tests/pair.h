@@ -31,7 +31,7 @@ struct start {
 
 struct program {
     pid_t pid;
-    int pidfd;
+    int pidfd; /* -1 once ended */
     bool ended;
     int status;          /* once ended: exit status, or 128 + the signal that killed it */
     struct rusage usage; /* once ended */
