@@ -8,176 +8,24 @@
 
 #include "frame_internal.h"
 
-/* Parameters a row takes. */
-enum {
-    TAKES_OFFSET = 1,
-    TAKES_WIDTH = 2,
-    TAKES_ORDER = 4,
-    TAKES_ADJUST = 8,
-    TAKES_STRIP = 16,
-    TAKES_MAX = 32,
-    TAKES_HEX = 64,
-};
-#define TAKES_FIELD (TAKES_OFFSET | TAKES_WIDTH | TAKES_ORDER | TAKES_ADJUST | TAKES_STRIP)
-#define TAKES_VARINT (TAKES_OFFSET | TAKES_MAX | TAKES_ADJUST | TAKES_STRIP)
-
-struct frame_row {
-    const char *name;
-    const char *wire;     /* its bytes, for a person */
-    const char *document; /* what it was read from, or who speaks it */
-    unsigned takes;
-    struct frame_codec codec;
-};
-
-#define STRIPPED(w, is_little)                                                                     \
-    {                                                                                              \
-        .kind = FRAME_LENGTH, .strip = true, .width = (w), .little = (is_little)                   \
-    }
-#define UNTIL(n, ...)                                                                              \
-    {                                                                                              \
-        .kind = FRAME_DELIMITER, .strip = true, .end_length = (n), .end = { __VA_ARGS__ }          \
-    }
-
-/* A client's StartupMessage has no type byte. */
-static const struct frame_codec postgres_startup = {
-    .name = "postgres startup", .kind = FRAME_LENGTH, .width = 4, .adjust = -4};
-
-static const struct frame_row rows[] = {
-    {"u8", "length:1 body", "", TAKES_ADJUST, STRIPPED(1, false)},
-    {"u16be", "length:2 body", "Erlang packet 2, Twisted Int16StringReceiver", TAKES_ADJUST,
-     STRIPPED(2, false)},
-    {"u16le", "length:2 body, low byte first", "", TAKES_ADJUST, STRIPPED(2, true)},
-    {"u24be", "length:3 body", "", TAKES_ADJUST, STRIPPED(3, false)},
-    {"u24le", "length:3 body, low byte first", "", TAKES_ADJUST, STRIPPED(3, true)},
-    {"u32be", "length:4 body", "Erlang packet 4, Tokio LengthDelimitedCodec, Thrift", TAKES_ADJUST,
-     STRIPPED(4, false)},
-    {"u32le", "length:4 body, low byte first", "", TAKES_ADJUST, STRIPPED(4, true)},
-    {"u64be", "length:8 body", "", TAKES_ADJUST, STRIPPED(8, false)},
-    {"u64le", "length:8 body, low byte first", "", TAKES_ADJUST, STRIPPED(8, true)},
-    {"field", "any shape with a length field", "synfin-frame(7)", TAKES_FIELD, STRIPPED(4, false)},
-    {"varint",
-     "length:1-10 body, 7 bits a byte, low first",
-     "Protocol Buffers, delimited",
-     TAKES_VARINT,
-     {.kind = FRAME_VARINT, .strip = true, .width = 10}},
-    {"netstring",
-     "\"5:hello,\"",
-     "cr.yp.to/proto/netstrings.txt",
-     0,
-     {.kind = FRAME_NETSTRING, .strip = true}},
-    {"octet",
-     "\"5 hello\"",
-     "RFC 6587 3.4.1, octet counting (syslog)",
-     0,
-     {.kind = FRAME_OCTET, .strip = true}},
-    {"line", "body 0a", "a CR before it stays in the body", 0, UNTIL(1, '\n')},
-    {"crlf", "body 0d 0a", "redis, memcached, SMTP", 0, UNTIL(2, '\r', '\n')},
-    {"nul", "body 00", "", 0, UNTIL(1, 0)},
-    {"mllp",
-     "0b body 1c 0d",
-     "HL7 Minimal Lower Layer Protocol",
-     0,
-     {.kind = FRAME_DELIMITER,
-      .strip = true,
-      .start_length = 1,
-      .start = {0x0b},
-      .end_length = 2,
-      .end = {0x1c, 0x0d}}},
-    {"delim", "body delimiter", "delim:0d0a is crlf", TAKES_HEX, UNTIL(0, 0)},
-    {"raw", "body", "what one read brings", 0, {.kind = FRAME_RAW, .strip = true}},
-    {"dns", "length:2 body", "RFC 1035 4.2.2, RFC 7766 8", 0, STRIPPED(2, false)},
-    {"kafka", "length:4 body", "kafka.apache.org/protocol, Common Structure", 0,
-     STRIPPED(4, false)},
-    {"mqtt",
-     "type:1 varint:1-4 rest",
-     "OASIS MQTT 3.1.1 2.2, MQTT 5.0 2.1",
-     0,
-     {.kind = FRAME_VARINT, .offset = 1, .width = 4}},
-    {"mysql",
-     "length:3 (low first) number:1 rest",
-     "MySQL Source Code Documentation, MySQL Packets",
-     0,
-     {.kind = FRAME_LENGTH, .width = 3, .little = true, .adjust = 1}},
-    {"postgres",
-     "type:1 length:4 (counts itself) rest",
-     "PostgreSQL documentation, Message Formats",
-     0,
-     {.kind = FRAME_LENGTH, .offset = 1, .width = 4, .adjust = -4, .first = &postgres_startup}},
-};
-#define ROWS (sizeof rows / sizeof rows[0])
-
 /* The keys of parameters and the bits that allow them. */
 static const struct {
     const char *key;
     unsigned bit;
 } keys[] = {
-    {"offset", TAKES_OFFSET}, {"width", TAKES_WIDTH}, {"order", TAKES_ORDER},
-    {"adjust", TAKES_ADJUST}, {"strip", TAKES_STRIP}, {"max", TAKES_MAX},
+    {"offset", FRAME_TAKES_OFFSET}, {"width", FRAME_TAKES_WIDTH}, {"order", FRAME_TAKES_ORDER},
+    {"adjust", FRAME_TAKES_ADJUST}, {"strip", FRAME_TAKES_STRIP}, {"max", FRAME_TAKES_MAX},
 };
 #define KEYS (sizeof keys / sizeof keys[0])
 
 #define TEXT_MOST 200 /* bytes of a codec's text that can be right */
-
-static const struct frame_row *find_row(const char *name)
-{
-    for (size_t i = 0; i < ROWS; i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return &rows[i];
-    return NULL;
-}
-
-/* Letters to add, drop or change to get from one word to the other, either case. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[16], wide = (unsigned)strlen(b);
-
-    for (unsigned j = 0; j <= wide; j++)
-        row[j] = j;
-    for (unsigned i = 1; a[i - 1] != '\0'; i++) {
-        unsigned corner = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= wide; j++) {
-            unsigned change = corner + ((a[i - 1] | 0x20) != (b[j - 1] | 0x20));
-            unsigned shift = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            corner = row[j];
-            row[j] = change < shift ? change : shift;
-        }
-    }
-    return row[wide];
-}
-
-/* "u32be, u32le or u24be": the rows nearest to a name that is none. */
-static void name_nearest(const char *name, char *out, size_t size)
-{
-    const char *near[3];
-    unsigned best = 1 + (unsigned)strlen(name) / 2, count = 0;
-
-    for (size_t i = 0; i < ROWS; i++) {
-        unsigned d = distance(name, rows[i].name);
-        if (d < best)
-            count = 0;
-        if (d <= best && count < 3) {
-            best = d;
-            near[count++] = rows[i].name;
-        }
-    }
-    out[0] = '\0';
-    for (unsigned i = 0; i < count; i++) {
-        size_t used = strlen(out);
-        snprintf(out + used, size - used, "%s%s",
-                 i == 0           ? ""
-                 : i + 1 == count ? " or "
-                                  : ", ",
-                 near[i]);
-    }
-}
 
 static int unknown(const char *name, struct error *e)
 {
     char near[64];
 
     error_what(e, "\"%s\" is no codec", name);
-    name_nearest(name, near, sizeof near);
+    frame_row_nearest(name, near, sizeof near);
     if (near[0] != '\0')
         error_mend(e, "did you mean %s? --frame list shows them all", near);
     else
@@ -256,20 +104,20 @@ static int set_parameter(struct frame_codec *codec, unsigned bit, const char *ke
     int rc = 0;
 
     switch (bit) {
-    case TAKES_OFFSET:
+    case FRAME_TAKES_OFFSET:
         rc = parse_number(key, value, 0, FRAME_HEAD_MAX - 1, &n, e);
         codec->offset = (uint8_t)n;
         return rc;
-    case TAKES_WIDTH:
+    case FRAME_TAKES_WIDTH:
         rc = parse_number(key, value, 1, 8, &n, e);
         return rc < 0 ? rc : set_width(codec, n, e);
-    case TAKES_MAX:
+    case FRAME_TAKES_MAX:
         rc = parse_number(key, value, 1, 10, &n, e);
         codec->width = (uint8_t)n;
         return rc;
-    case TAKES_ORDER:
+    case FRAME_TAKES_ORDER:
         return parse_choice(key, value, "le", "be", &codec->little, e);
-    case TAKES_STRIP:
+    case FRAME_TAKES_STRIP:
         return parse_choice(key, value, "yes", "no", &codec->strip, e);
     default:
         return parse_number(key, value, INT32_MIN, INT32_MAX, &codec->adjust, e);
@@ -303,7 +151,7 @@ static int parse_parameters(struct frame_codec *codec, const struct frame_row *r
             return rc;
     }
     /* What stands before a length field is part of the message, unless it is said not to be. */
-    if ((given & TAKES_STRIP) == 0 && codec->offset > 0)
+    if ((given & FRAME_TAKES_STRIP) == 0 && codec->offset > 0)
         codec->strip = false;
     return 0;
 }
@@ -400,7 +248,7 @@ static int check(const struct frame_codec *codec, struct error *e)
 static int parse_rest(struct frame_codec *codec, const struct frame_row *row, char *rest,
                       struct error *e)
 {
-    if ((row->takes & TAKES_HEX) != 0)
+    if ((row->takes & FRAME_TAKES_HEX) != 0)
         return parse_hex(codec, rest == NULL ? "" : rest, e);
     return rest == NULL ? 0 : parse_parameters(codec, row, rest, e);
 }
@@ -417,7 +265,7 @@ int frame_codec_parse(struct frame_codec *codec, const char *text, uint64_t max_
     }
     strcpy(copy, text);
     char *name = strsep(&rest, ":");
-    const struct frame_row *row = find_row(name);
+    const struct frame_row *row = frame_row_find(name);
     if (row == NULL)
         return unknown(name, e);
 
@@ -432,25 +280,4 @@ int frame_codec_parse(struct frame_codec *codec, const char *text, uint64_t max_
     fill_back(&made);
     *codec = made;
     return 0;
-}
-
-void frame_codec_list(FILE *out)
-{
-    fprintf(out, "%-10s  %-42s  %s\n", "codec", "on the wire", "spoken by, read from");
-    for (size_t i = 0; i < ROWS; i++)
-        fprintf(out, "%-10s  %-42s%s%s\n", rows[i].name, rows[i].wire,
-                rows[i].document[0] == '\0' ? "" : "  ", rows[i].document);
-    fputs(
-        "\n"
-        "length:4 is a length of 4 bytes, high byte first, that counts the body. mqtt, mysql and\n"
-        "postgres hand the header over with the rest; elsewhere it is taken off.\n"
-        "u8 ... u64le:adjust=N    the body has N bytes more than the length says (-4: it counts\n"
-        "                         itself)\n"
-        "field:offset=O,width=W,order=be|le,adjust=N,strip=yes|no\n"
-        "                         a length of W bytes (4) after O bytes (0), then length + N (0)\n"
-        "                         bytes; strip=no hands the header over too (default if O > 0)\n"
-        "varint:offset=O,max=M,adjust=N,strip=yes|no\n"
-        "                         the same with a varint of at most M bytes (10)\n"
-        "delim:HEX                any delimiter of 1 to 32 bytes, written in hex\n",
-        out);
 }

@@ -20,13 +20,18 @@ static const char *hex_text(char *out, const uint8_t *bytes, size_t n)
     return out;
 }
 
-static bool is_text(const uint8_t *bytes, size_t n)
+/* Whether the bytes look like a text protocol. A decimal length is text too, and says nothing. */
+static bool is_text(const struct frame_codec *codec, const uint8_t *bytes, size_t n)
 {
+    bool decimal = codec->kind == FRAME_NETSTRING || codec->kind == FRAME_OCTET;
+
+    if (n < 2 - (size_t)decimal || (decimal && bytes[0] >= '0' && bytes[0] <= '9'))
+        return false;
     for (size_t i = 0; i < n; i++)
         if ((bytes[i] < ' ' || bytes[i] > '~') && bytes[i] != '\r' && bytes[i] != '\n' &&
             bytes[i] != '\t')
             return false;
-    return n >= 2;
+    return true;
 }
 
 static const char *quote_text(char *out, const uint8_t *bytes, size_t n)
@@ -113,7 +118,7 @@ static bool protocol_hint(const struct frame_codec *codec, const struct frame_fa
                    prefix[0] == 0x16 ? "handshake" : "alert");
         return true;
     }
-    if (codec->kind == FRAME_DELIMITER || !is_text(prefix, fault->prefix_length))
+    if (codec->kind == FRAME_DELIMITER || !is_text(codec, prefix, fault->prefix_length))
         return false;
     error_mend(e, "the prefix is text, \"%s\": try -F line or -F crlf",
                quote_text(text, prefix, fault->prefix_length));
