@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,14 +19,11 @@
 
 #include "pair_folder.h"
 
-#define DEADLINE_MS 30000
-#define ARGUMENTS_MAX 64
-
 static struct program *programs; /* of this test, the youngest first */
 static unsigned program_count;
 static pid_t owner; /* a forked child must not tidy up after its parent */
 
-static int64_t now_ms(void)
+int64_t pair_now_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -103,18 +99,18 @@ static const char *program_path(const char *name, char *buf, size_t size)
 }
 
 /* argv: the words of SYNFIN_WRAP (`wrap` is cut up for them), the program, its arguments. */
-static void make_argv(const char *argv[ARGUMENTS_MAX], char *wrap, const char *path,
+static void make_argv(const char *argv[PAIR_ARGUMENTS_MAX], char *wrap, const char *path,
                       const char *const *arguments)
 {
     unsigned n = 0;
     char *save = NULL;
     for (char *word = strtok_r(wrap, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
-        ck_assert_uint_lt(n, ARGUMENTS_MAX / 2);
+        ck_assert_uint_lt(n, PAIR_ARGUMENTS_MAX / 2);
         argv[n++] = word;
     }
     argv[n++] = path;
     for (; arguments != NULL && *arguments != NULL; arguments++) {
-        ck_assert_uint_lt(n, ARGUMENTS_MAX - 1);
+        ck_assert_uint_lt(n, PAIR_ARGUMENTS_MAX - 1);
         argv[n++] = *arguments;
     }
     argv[n] = NULL;
@@ -189,7 +185,7 @@ static void become(const int fds[3], rlim_t descriptors, pid_t parent, const cha
 
 struct program *pair_start(const struct start *start)
 {
-    const char *argv[ARGUMENTS_MAX];
+    const char *argv[PAIR_ARGUMENTS_MAX];
     char path[512], wrap[512];
     const char *real = program_path(start->program, path, sizeof(path));
     struct program *program = calloc(1, sizeof(*program));
@@ -242,10 +238,10 @@ static void reap(struct program *program)
 bool pair_ends_within(struct program *program, int ms)
 {
     struct pollfd wait = {.fd = program->pidfd, .events = POLLIN};
-    int64_t due = now_ms() + ms;
+    int64_t due = pair_now_ms() + ms;
     int n = 0;
     while (!program->ended) {
-        int64_t left = due - now_ms();
+        int64_t left = due - pair_now_ms();
         n = poll(&wait, 1, left > 0 ? (int)left : 0);
         if (n > 0)
             reap(program);
@@ -257,7 +253,7 @@ bool pair_ends_within(struct program *program, int ms)
 
 int pair_wait(struct program *program)
 {
-    if (!pair_ends_within(program, pair_patience(DEADLINE_MS)))
+    if (!pair_ends_within(program, pair_patience(PAIR_DEADLINE_MS)))
         ck_abort_msg("%s (pid %d) did not end; its stderr:\n%s", program->command,
                      (int)program->pid, pair_err(program));
     return program->status;
@@ -275,92 +271,13 @@ int pair_stop(struct program *program)
     return pair_wait(program);
 }
 
-/* Waits until seen(program, arg) is true, looking again each time something in `watched` (a file or
- * a folder) changes; fails when the program ends without, or at the deadline. */
-static void await(struct program *program, const char *watched,
-                  bool (*seen)(struct program *, const void *), const void *arg, const char *what)
-{
-    int64_t due = now_ms() + pair_patience(DEADLINE_MS);
-    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    struct pollfd wait[2] = {{.fd = fd, .events = POLLIN},
-                             {.fd = program->pidfd, .events = POLLIN}};
-    char events[4096];
-    ck_assert_int_ge(
-        inotify_add_watch(fd, watched, IN_MODIFY | IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE), 0);
-    while (!seen(program, arg)) {
-        int64_t left = due - now_ms();
-        if (program->ended || left <= 0)
-            ck_abort_msg("%s %s without %s; its stderr:\n%s", program->command,
-                         program->ended ? "ended" : "is", what, pair_err(program));
-        if (poll(wait, 2, (int)left) < 0)
-            ck_assert_int_eq(errno, EINTR);
-        if (wait[1].revents != 0)
-            reap(program); /* what it wrote last is looked at once more */
-        while (read(fd, events, sizeof(events)) > 0)
-            ;
-    }
-    close(fd);
-}
-
-static bool err_holds(struct program *program, const void *text)
-{
-    return strstr(pair_err(program), text) != NULL;
-}
-
-static bool out_holds(struct program *program, const void *text)
-{
-    return strstr(pair_out(program, NULL), text) != NULL;
-}
-
-void pair_await_err(struct program *program, const char *text)
-{
-    await(program, program->err_path, err_holds, text, text);
-}
-
-void pair_await_out(struct program *program, const char *text)
-{
-    await(program, program->out_path, out_holds, text, text);
-}
-
 /* The two programs. */
 
-static bool port_known(struct program *program, const void *path)
-{
-    char *text = pair_read_file(path, NULL);
-    program->port = text != NULL ? atoi(text) : 0;
-    free(text);
-    return program->port > 0;
-}
-
-struct program *pair_server_start(const struct start *given)
-{
-    const char *arguments[ARGUMENTS_MAX];
-    char name[32];
-    struct start start = *given;
-    struct program *program;
-    const char *port_file;
-    unsigned n = 2;
-
-    snprintf(name, sizeof(name), "%u.port", program_count);
-    port_file = pair_file(name);
-    arguments[0] = "--port-file";
-    arguments[1] = port_file;
-    for (unsigned i = 0; given->arguments != NULL && given->arguments[i] != NULL; i++)
-        arguments[n++] = given->arguments[i];
-    arguments[n] = NULL;
-    start.program = "synfind";
-    start.arguments = arguments;
-    program = pair_start(&start);
-    await(program, pair_dir(), port_known, port_file, "a port file");
-    snprintf(program->port_text, sizeof(program->port_text), "%d", program->port);
-    return program;
-}
-
-static void gather(const char *arguments[ARGUMENTS_MAX], const char *first, va_list rest)
+static void gather(const char *arguments[PAIR_ARGUMENTS_MAX], const char *first, va_list rest)
 {
     unsigned n = 0;
     for (; first != NULL; first = va_arg(rest, const char *)) {
-        ck_assert_uint_lt(n, ARGUMENTS_MAX - 8);
+        ck_assert_uint_lt(n, PAIR_ARGUMENTS_MAX - 8);
         arguments[n++] = first;
     }
     arguments[n] = NULL;
@@ -368,7 +285,7 @@ static void gather(const char *arguments[ARGUMENTS_MAX], const char *first, va_l
 
 struct program *pair_server(const char *option, ...)
 {
-    const char *arguments[ARGUMENTS_MAX];
+    const char *arguments[PAIR_ARGUMENTS_MAX];
     struct start start = {.arguments = arguments};
     unsigned n = 0;
     va_list rest;
@@ -384,7 +301,7 @@ struct program *pair_server(const char *option, ...)
 
 struct program *pair_client(const char *input, const char *argument, ...)
 {
-    const char *arguments[ARGUMENTS_MAX];
+    const char *arguments[PAIR_ARGUMENTS_MAX];
     struct start start = {.program = "synfin", .arguments = arguments, .input = input};
     struct program *program;
     va_list rest;

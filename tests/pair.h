@@ -16,7 +16,9 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#define PAIR_CLOSED (-1) /* in struct start: the program finds this descriptor closed */
+#define PAIR_ARGUMENTS_MAX 64
+#define PAIR_DEADLINE_MS 30000 /* before pair_patience: every wait's */
+#define PAIR_CLOSED (-1)       /* in struct start: the program finds this descriptor closed */
 
 /* How to start a program. Members left 0 take the default. */
 struct start {
@@ -55,6 +57,7 @@ const char *pair_file(const char *name);
  * is a SYNFIN_WRAP. */
 unsigned pair_scaled(unsigned n);
 int pair_patience(int ms);
+int64_t pair_now_ms(void); /* monotonic */
 bool pair_wrapped(void);
 
 /* A pipe's reading end that holds these bytes (at most 1 MiB), its writing end closed. */
@@ -78,6 +81,8 @@ bool pair_ends_within(struct program *program, int ms);
 /* Waits until its captured stderr, or stdout, holds `text` (or fails, if it ends without). */
 void pair_await_err(struct program *program, const char *text);
 void pair_await_out(struct program *program, const char *text);
+/* Waits until the file has so many lines, or more (or fails, if the program ends without). */
+void pair_await_lines(struct program *program, const char *path, unsigned lines);
 void pair_signal(struct program *program, int signal_number);
 /* SIGTERM, then pair_wait. */
 int pair_stop(struct program *program);

@@ -13,18 +13,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "pair.h"
 
 #define BUFFER_BYTES 8192
 #define SEGMENT_BYTES 1448 /* loopback's own, 64 KiB, would make small windows stall */
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* Sockets. */
 
@@ -381,9 +375,9 @@ static void complain(const struct peers *peers, unsigned wanted)
 void peers_run(struct peers *peers, unsigned done, int ms)
 {
     struct epoll_event events[64];
-    int64_t due = now_ms() + ms;
+    int64_t due = pair_now_ms() + ms;
     while (peers->done < done) {
-        int64_t left = due - now_ms();
+        int64_t left = due - pair_now_ms();
         int n = left > 0 ? epoll_wait(peers->epoll, events, 64, (int)left) : 0;
         if (n == 0)
             complain(peers, done);
