@@ -68,7 +68,8 @@ struct life *conn_life(
     struct conn *conn); /* to read; a client's dial may also move and fill it before conn_open */
 
 /* Sends a frame with this body (copied). 0; ERR_FRAME_*: it cannot be framed, `e` says why, nothing
- * was sent; ERR_CLOSED: our FIN was sent or the connection has failed; ERR_MEMORY. */
+ * was sent; ERR_CLOSED: our FIN was sent or the connection has failed, and its end is on its way:
+ * may be ignored; ERR_MEMORY. */
 int conn_send(struct conn *conn, const uint8_t *body, size_t n, struct error *e);
 /* Bytes below the high mark, 0: wait for `room`. */
 size_t conn_room(struct conn *conn);
