@@ -203,7 +203,8 @@ static void on_write(struct bufferevent *bev, void *arg)
         tell(c, what, "write callback");
     }
     conn_restart_deadline(c);
-    if (c->room_wanted && c->life.phase < PHASE_LINGER && c->opened) {
+    bool room = c->room_wanted || conn_output_bytes(c) == 0;
+    if (room && c->life.phase < PHASE_LINGER && c->opened) {
         c->room_wanted = false;
         if (c->owner->room != NULL) {
             c->owner->room(c);
@@ -356,6 +357,11 @@ size_t conn_room(struct conn *c)
 size_t conn_unsent(const struct conn *c)
 {
     return conn_output_bytes(c);
+}
+
+size_t conn_partial(const struct conn *c)
+{
+    return c->transport.bev == NULL ? 0 : evbuffer_get_length(conn_input(c));
 }
 
 void conn_pause(struct conn *c)

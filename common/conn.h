@@ -28,8 +28,8 @@ struct conn_owner {
     void (*open)(struct conn *conn); /* connected, entering transfer: frames may be sent */
     /* A whole frame. `body` is borrowed until it returns. */
     void (*frame)(struct conn *conn, const uint8_t *body, size_t n);
-    void (*room)(
-        struct conn *conn); /* the output fell to half of the high mark, or below: produce */
+    void (*room)(struct conn *conn); /* the output fell to half of the high mark, or is empty now:
+                                        produce */
     void (*drain)(struct conn *conn);     /* stop producing; say conn_nothing_owed when nothing is.
                                              NULL: nothing is owed, ever */
     void (*peer_done)(struct conn *conn); /* the peer's FIN, all it sent before handed over; `drain`
@@ -75,6 +75,8 @@ int conn_send(struct conn *conn, const uint8_t *body, size_t n, struct error *e)
 size_t conn_room(struct conn *conn);
 /* Bytes in the output, not yet given to the kernel. */
 size_t conn_unsent(const struct conn *conn);
+/* Bytes received and not handed over: once all whole frames have been, those of the open one. */
+size_t conn_partial(const struct conn *conn);
 
 /* Stops handing frames over, and, the input's bound being full, reading. */
 void conn_pause(struct conn *conn);
