@@ -37,7 +37,7 @@ struct options {
     bool quiet;
     /* server */
     const char *handler;
-    uint64_t source_bytes; /* -s */
+    uint64_t source_bytes; /* -s, 0: not given (64) */
     uint64_t source_rate;  /* -r frames/s, 0: as fast as it goes */
     uint64_t max_conns;    /* -m, 0: as many as descriptors allow */
     enum options_full when_full;
