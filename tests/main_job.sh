@@ -26,8 +26,11 @@ synfin() { ${SYNFIN_WRAP-} ./client/synfin "$@"; }
 # A real file: this system's C headers. Under a wrapper the first lines of it will do.
 find /usr/include -name '*.h' -type f -print0 | sort -z | xargs -0 cat >"$work/all"
 if [ -n "${SYNFIN_WRAP-}" ]; then head -n 20000 "$work/all"; else cat "$work/all"; fi >"$work/file"
+if [ "$(tail -c 1 "$work/file" | wc -l)" -eq 0 ]; then echo >>"$work/file"; fi
 lines=$(wc -l <"$work/file")
-if [ "$lines" -lt 10000 ]; then fail "/usr/include holds $lines lines only; apt-get install libc6-dev"; fi
+if [ "$lines" -lt 10000 ]; then
+  fail "/usr/include holds $lines lines only; apt-get install libc6-dev"
+fi
 
 say "synfind on a port of the system's choice:"
 synfind 127.0.0.1:0 --port-file "$work/port" --journal "jsonl:$work/server.jsonl" \
@@ -66,22 +69,27 @@ tail -n "+$((logged + 1))" "$work/server.log"
 if [ "$status" -ne 0 ]; then fail "the server's exit status is $status"; fi
 
 # Side by side, one column for each record: the connection that carried the file, from both ends.
-value() { # FILE KEY
-  head -n 1 "$1" | sed -n "s/.*[{,]\"$2\":\"\{0,1\}\([^\",}]*\)\"\{0,1\}[,}].*/\1/p"
+value() { # END KEY: of the first record; "-" for null
+  head -n 1 "$work/$1.jsonl" |
+    sed -n "s/.*[{,]\"$2\":\"\{0,1\}\([^\",}]*\)\"\{0,1\}[,}].*/\1/p" | sed 's/^null$/-/'
 }
-say "the file's connection, as each end recorded it (--journal jsonl:):"
-printf '%-22s %14s %14s\n' '' client server
-for key in resolve_us queue_us create_us connect_us transfer_us drain_us linger_us close_us \
-  total_us frames_out frames_in bytes_out bytes_in unanswered unread_bytes unacked_bytes fate \
+row() { # LABEL KEY
+  printf '%-14s %16s %16s\n' "$1" "$(value client "$2")" "$(value server "$2")"
+}
+say "the file's connection, as each end recorded it (--journal jsonl:FILE), times in µs:"
+printf '%-14s %16s %16s\n' stage client server
+for stage in resolve queue create connect transfer drain linger close total; do
+  row "$stage" "${stage}_us"
+done
+for key in frames_out frames_in bytes_out bytes_in unanswered unread_bytes unacked_bytes fate \
   closed_first time_wait; do
-  printf '%-22s %14s %14s\n' "$key" "$(value "$work/client.jsonl" "$key" | sed 's/null/-/')" \
-    "$(value "$work/server.jsonl" "$key" | sed 's/null/-/')"
+  row "$(echo "$key" | tr _ ' ')" "$key"
 done
 
 for end in client server; do
-  if [ "$(value "$work/$end.jsonl" fate)" != clean ]; then fail "the $end's record is not clean"; fi
+  if [ "$(value "$end" fate)" != clean ]; then fail "the $end's record is not clean"; fi
   for key in frames_in frames_out; do
-    if [ "$(value "$work/$end.jsonl" "$key")" -ne "$lines" ]; then
+    if [ "$(value "$end" "$key")" -ne "$lines" ]; then
       fail "$key of the $end is not $lines"
     fi
   done
