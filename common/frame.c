@@ -9,8 +9,6 @@
 
 /* Bytes a frame has after its body, by kind: netstring's comma. */
 #define NETSTRING_TAIL 1
-/* "18446744073709551615" and one byte that ends it. */
-#define DECIMAL_MOST 20
 
 const char frame_why_negative[] = "the length is less than what it must count";
 const char frame_why_field[] = "the length does not fit its field";
@@ -176,7 +174,8 @@ static int head_decimal(const struct frame_codec *codec, const uint8_t *p, size_
         }
         if (digit > 9 || zero)
             return fault_fill(fault, ERR_FRAME_BAD, decimal_why(netstring, i, p), p, i + 1);
-        if (i >= DECIMAL_MOST || length > (UINT64_MAX - digit) / 10)
+        /* At the latest the 21st digit: the header fits in FRAME_HEAD_MAX. */
+        if (length > (UINT64_MAX - digit) / 10)
             return fault_large(fault, UINT64_MAX, limit, p, i + 1);
         length = length * 10 + digit;
     }
@@ -358,7 +357,7 @@ static int decode_delimiter(const struct frame_codec *codec, uint64_t limit,
         found->body_length = found->total - codec->start_length - codec->end_length;
         return decoded(state);
     }
-    if (shown > codec->start_length + limit + state->matched || n > last) {
+    if (shown > codec->start_length + limit + state->matched) {
         gather(state, bytes, n, first, sizeof first);
         return fault_large(fault, limit + 1, limit, first,
                            least(codec->start_length + limit + 1, sizeof first));
