@@ -171,7 +171,7 @@ static int make_socket(struct dial *dial)
     if (dial->life->phase == PHASE_CREATE) {
         char text[512];
         sockopt_text(fd, options->set, options->set_count, text, sizeof text);
-        life_move(dial->life, PHASE_CONNECT, text);
+        life_move(dial->life, PHASE_CONNECT, text[0] != '\0' ? text : "socket, connect");
     }
     return fd;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -171,6 +172,20 @@ static int hex_room(struct input *input, size_t n)
     return 0;
 }
 
+/* What stands at `at` in the line, where a hex digit should. */
+static void hex_failure(const uint8_t *line, size_t n, size_t at, const char *number,
+                        struct error *e)
+{
+    char what[32];
+    if (at >= n || line[at] <= ' ')
+        snprintf(what, sizeof what, "a second hex digit is missing");
+    else if (line[at] < 0x7f)
+        snprintf(what, sizeof what, "'%c' is no hex digit", line[at]);
+    else
+        snprintf(what, sizeof what, "byte 0x%02x is no hex digit", line[at]);
+    error_what(e, "line %s of standard input, column %zu: %s", number, at + 1, what);
+}
+
 static enum input_result decode_hex(struct input *input, const uint8_t **body, size_t *n,
                                     struct error *e)
 {
@@ -186,16 +201,7 @@ static enum input_result decode_hex(struct input *input, const uint8_t **body, s
         *n = (size_t)length;
         return INPUT_FRAME;
     }
-    size_t at = (size_t)(-1 - length);
-    if (at >= *n || (*body)[at] == '\r')
-        error_what(e, "line %s of standard input: an odd number of hex digits, %zu columns", count,
-                   at);
-    else if ((*body)[at] > ' ' && (*body)[at] < 0x7f)
-        error_what(e, "line %s of standard input, column %zu: '%c' is no hex digit", count, at + 1,
-                   (*body)[at]);
-    else
-        error_what(e, "line %s of standard input, column %zu: byte 0x%02x is no hex digit", count,
-                   at + 1, (*body)[at]);
+    hex_failure(*body, *n, (size_t)(-1 - length), count, e);
     error_mend(e, "two digits a byte, as in 00ff7e; for text leave --stdio hex out");
     return INPUT_FAILED;
 }
