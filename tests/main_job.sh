@@ -76,7 +76,7 @@ value() { # END KEY: of the first record; "-" for null
 row() { # LABEL KEY
   printf '%-14s %16s %16s\n' "$1" "$(value client "$2")" "$(value server "$2")"
 }
-say "the file's connection, as each end recorded it (--journal jsonl:FILE), times in µs:"
+say "the file's connection, as each end recorded it (--journal jsonl:FILE), times in microseconds:"
 printf '%-14s %16s %16s\n' stage client server
 for stage in resolve queue create connect transfer drain linger close total; do
   row "$stage" "${stage}_us"
