@@ -303,39 +303,42 @@ static void advance(struct peers *peers, struct peer *peer)
     }
 }
 
+/* Whether its next read would tell of an RST. */
+static bool will_read(const struct peers *peers, const struct peer *peer)
+{
+    enum peer_do what = peers->script->steps[peer->step].what;
+    return !peer->fin_seen && (peer->reading || what == PEER_TAKE || what == PEER_AWAIT_FIN);
+}
+
 /* What a peer waits for; errors and RST come unasked. */
 static void set_interest(struct peers *peers, struct peer *peer, uint32_t id)
 {
     enum peer_do what = peers->script->steps[peer->step].what;
     struct epoll_event event = {.data.u32 = id};
-    if (peer->fd < 0)
+    if (peer->fd < 0 || !peer->connected)
         return;
-    if (!peer->fin_seen && !peer->done &&
-        (peer->reading || what == PEER_TAKE || what == PEER_AWAIT_FIN))
+    if (will_read(peers, peer))
         event.events |= EPOLLIN;
-    if (what == PEER_SEND && !peer->done)
+    if (what == PEER_SEND)
         event.events |= EPOLLOUT;
-    if (event.events == peer->interest && event.events != 0)
+    if (event.events == peer->interest)
         return;
     peer->interest = event.events;
-    /* With both FINs through, EPOLLHUP would come without end. */
-    if (event.events == 0 && (peer->done || (peer->fin_seen && peer->fin_sent)))
-        epoll_ctl(peers->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
-    else
-        epoll_ctl(peers->epoll, EPOLL_CTL_MOD, peer->fd, &event);
+    epoll_ctl(peers->epoll, EPOLL_CTL_MOD, peer->fd, &event);
 }
 
 static void on_event(struct peers *peers, uint32_t id, uint32_t events)
 {
     struct peer *peer = &peers->all[id];
-    enum peer_do what = peers->script->steps[peer->step].what;
-    if (peer->done)
-        return;
-    if ((events & EPOLLERR) != 0 && !peer->reading && what != PEER_TAKE && what != PEER_AWAIT_FIN) {
-        was_cut(peers, peer);
+    if (peer->done) {
+        epoll_ctl(peers->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
         return;
     }
-    advance(peers, peer);
+    peer->connected = true;
+    if ((events & EPOLLERR) != 0 && !will_read(peers, peer))
+        was_cut(peers, peer);
+    else
+        advance(peers, peer);
     while (peer->reading && !peer->done && read_some(peers, peer, SIZE_MAX))
         ;
     if (peers->meeting > 0 && peers->meeting + peers->done == peers->count)

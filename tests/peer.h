@@ -45,7 +45,7 @@ struct peer {
     unsigned step;
     uint16_t port, remote_port;
     size_t sent, received;
-    bool reading, fin_sent, fin_seen;
+    bool connected, reading, fin_sent, fin_seen;
     bool cut;   /* the other's RST came */
     bool wrong; /* a byte was not as expected, or one too many; `received` is where */
     bool done;  /* the script has ended, or the connection was cut */
