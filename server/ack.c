@@ -42,9 +42,8 @@ static int ack_prepare(const struct handler_setup *setup, struct error *e)
     result = frame_encode(setup->codec, &state, (const uint8_t *)"1 5", 3, &wrap, &fault);
     if (result < 0) {
         frame_fault_text(setup->codec, &fault, &why);
-        error_what(e, "-H ack cannot confirm in -F %s: %s", setup->codec->name, why.what);
-        error_mend(e,
-                   "use a codec that strips its header and can hold \"1 5\", or another handler");
+        error_what(e, "-H ack cannot say \"1 5\" in this framing: %s", why.what);
+        error_mend(e, "choose a codec that strips its header, or another handler");
         return result;
     }
     return printer_start(e);

@@ -21,6 +21,8 @@
 
 #define DESCRIPTORS_KEPT 8 /* for turning connections away, and for what libraries open */
 
+static const struct timeval a_second = {.tv_sec = 1};
+
 struct server {
     const struct server_config *config;
     struct loop *loop;
@@ -57,6 +59,7 @@ static void on_signal(int signal_number, void *arg)
     struct server *s = arg;
 
     drain_signal(&s->drain, signal_number);
+    event_add(s->tick, &a_second); /* the drain's seconds begin here */
 }
 
 /* Once a second. The last two make up for letters that there was no memory for. */
@@ -201,14 +204,12 @@ static int set_up_journal(struct server *s, struct error *e)
 
 static int set_up_loop(struct server *s, struct error *e)
 {
-    static const struct timeval second = {.tv_sec = 1};
-
     s->loop = loop_new(e);
     if (s->loop == NULL)
         return SERVER_EXIT_SYSTEM;
     signal(SIGPIPE, SIG_IGN);
     s->tick = event_new(loop_base(s->loop), -1, EV_PERSIST, on_tick, s);
-    if (s->tick == NULL || event_add(s->tick, &second) < 0 ||
+    if (s->tick == NULL || event_add(s->tick, &a_second) < 0 ||
         loop_on_signal(s->loop, SIGINT, on_signal, s) < 0 ||
         loop_on_signal(s->loop, SIGTERM, on_signal, s) < 0) {
         error_what(e, "cannot watch for signals: %s", strerror(errno));

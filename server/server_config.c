@@ -8,28 +8,16 @@
 
 #include "sockopt.h"
 
-#define THREADS_MAX 256
 #define SOURCE_BYTES_DEFAULT 64 /* as options_table.c says */
 
-static int check_threads(struct server_config *config, struct error *e)
+/* -t, or one per processor that this process may use; one life needs one thread. */
+static unsigned count_threads(const struct options *o)
 {
-    uint64_t asked = config->options->threads;
     cpu_set_t set;
 
-    if (asked > THREADS_MAX) {
-        error_what(e, "-t %llu: more than %d threads", (unsigned long long)asked, THREADS_MAX);
-        error_mend(e, "one per processor, the default, is enough");
-        return ERR_RANGE;
-    }
-    config->threads = (unsigned)asked;
-    if (asked > 0)
-        return 0;
-    config->threads = config->options->one_off || sched_getaffinity(0, sizeof set, &set) < 0
-                          ? 1
-                          : (unsigned)CPU_COUNT(&set);
-    if (config->threads > THREADS_MAX)
-        config->threads = THREADS_MAX;
-    return 0;
+    if (o->threads > 0)
+        return (unsigned)o->threads;
+    return o->one_off || sched_getaffinity(0, sizeof set, &set) < 0 ? 1 : (unsigned)CPU_COUNT(&set);
 }
 
 static int check_address(struct server_config *config, struct error *e)
@@ -118,9 +106,10 @@ int server_config_init(struct server_config *config, const struct options *optio
     *config = (struct server_config){.options = options};
     if ((result = frame_codec_parse(&config->conn.codec, options->frame, options->max_frame_bytes,
                                     e)) < 0 ||
-        (result = check_address(config, e)) < 0 || (result = check_threads(config, e)) < 0 ||
-        (result = check_sockopts(options, e)) < 0 || (result = check_handler(config, e)) < 0)
+        (result = check_address(config, e)) < 0 || (result = check_sockopts(options, e)) < 0 ||
+        (result = check_handler(config, e)) < 0)
         return result;
     fill_conn(config);
+    config->threads = count_threads(options);
     return 0;
 }

@@ -141,8 +141,8 @@ static int try_frame(const struct handler_setup *setup, struct error *e)
     result = frame_encode(setup->codec, &state, body, source_shared.bytes, &wrap, &fault);
     if (result < 0) {
         frame_fault_text(setup->codec, &fault, &why);
-        error_what(e, "-H source -s %llu: such a frame cannot be made in -F %s: %s",
-                   (unsigned long long)setup->source_bytes, setup->codec->name, why.what);
+        error_what(e, "-s %llu: such a frame cannot be made: %s",
+                   (unsigned long long)setup->source_bytes, why.what);
         error_mend(e, "choose another length with -s, or another codec");
     }
     free(body);
