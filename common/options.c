@@ -306,16 +306,25 @@ static int refuse_letter(int letter, enum options_use program, struct error *e)
     return ERR_SYNTAX;
 }
 
-/* getopt_long said '?' or ':'; optopt holds the option where it is known. */
+/* Whether a long option was written in full. getopt_long also takes beginnings of names, whose
+ * meaning would change with the next option. */
+static bool in_full(const struct options_row *row, const char *written)
+{
+    size_t length = strcspn(written + 2, "=");
+    return length == strlen(row->name) && strncmp(written + 2, row->name, length) == 0;
+}
+
+/* getopt_long said '?' or ':' of argv[optind - 1]; optopt holds the option where it is known. */
 static int refuse(int said, char **argv, enum options_use program, struct error *e)
 {
     const struct options_row *row = find_row(optopt);
+    const char *written = argv[optind - 1];
     char spelling[SPELLING];
 
     if (!row && optopt)
         return refuse_letter(optopt, program, e);
-    if (!row)
-        return refuse_long(argv[optind - 1], program, e);
+    if (!row || (optopt >= LONG_BASE && !in_full(row, written)))
+        return refuse_long(written, program, e);
     spell(spelling, row, optopt);
     if (!(row->use & program))
         return refuse_foreign(spelling, program, e);
@@ -323,7 +332,7 @@ static int refuse(int said, char **argv, enum options_use program, struct error 
         error_what(e, "%s has no value", spelling);
         error_mend(e, "write %s %s", spelling, row->argument);
     } else {
-        error_what(e, "%s takes no value: '%s'", spelling, argv[optind - 1]);
+        error_what(e, "%s takes no value: '%s'", spelling, written);
         error_mend(e, "write %s alone", spelling);
     }
     return ERR_SYNTAX;
@@ -334,14 +343,6 @@ static const char *written_option(char **argv)
 {
     bool value_apart = optarg && optarg == argv[optind - 1];
     return argv[optind - (value_apart ? 2 : 1)];
-}
-
-/* Whether a long option was written in full. getopt_long also takes beginnings of names, whose
- * meaning would change with the next option. */
-static bool in_full(const struct options_row *row, const char *written)
-{
-    size_t length = strcspn(written + 2, "=");
-    return length == strlen(row->name) && strncmp(written + 2, row->name, length) == 0;
 }
 
 static int take_argument(struct options *options, enum options_use program, int value, char **argv,

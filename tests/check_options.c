@@ -1,0 +1,629 @@
+/* The table of options: every row's good and bad values, --help, and the man pages. */
+#include "config.h"
+
+#include "options.h"
+
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ARGUMENTS_MAX 80
+
+static struct options options;
+static struct error e;
+
+/* A command line, in memory of its own: getopt_long moves its arguments about. */
+static char words[20000];
+static size_t words_used;
+static char *argv[ARGUMENTS_MAX];
+static int argc;
+
+static void add(const char *word)
+{
+    size_t size = strlen(word) + 1;
+    ck_assert_uint_le(words_used + size, sizeof words);
+    ck_assert_int_lt(argc, ARGUMENTS_MAX - 1);
+    argv[argc++] = memcpy(words + words_used, word, size);
+    argv[argc] = NULL;
+    words_used += size;
+}
+
+static void add_program(enum options_use program)
+{
+    argc = 0;
+    words_used = 0;
+    add(options_program(program));
+}
+
+/* Parses the texts up to NULL as the program's command line. */
+static int parse(enum options_use program, ...)
+{
+    va_list texts;
+    add_program(program);
+    va_start(texts, program);
+    for (const char *word; (word = va_arg(texts, const char *));)
+        add(word);
+    va_end(texts);
+    e = (struct error){"", ""};
+    return options_parse(&options, program, argc, argv, &e);
+}
+
+/* A program that takes the row, or, with `other`, one that does not (0: all take it). */
+static enum options_use program_of(const struct options_row *row)
+{
+    return row->use & USE_TALK ? USE_TALK : USE_SERVER;
+}
+
+static enum options_use other_program(const struct options_row *row)
+{
+    if (row->use == USE_TALK)
+        return USE_SERVER;
+    return row->use == USE_SERVER ? USE_TALK : 0;
+}
+
+static const char *long_form(const struct options_row *row)
+{
+    static char text[80];
+    snprintf(text, sizeof text, "--%s", row->name);
+    return text;
+}
+
+static const char *letter_form(const struct options_row *row)
+{
+    static char text[3] = "-?";
+    text[1] = row->letter;
+    return text;
+}
+
+/* A value the row takes. */
+static const char *good_value(const struct options_row *row)
+{
+    static char word[40];
+    switch (row->kind) {
+    case KIND_WORD:
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(row->words, "|"), row->words);
+        return word;
+    case KIND_COUNT:
+    case KIND_SIZE:
+        return "7";
+    case KIND_DURATION:
+        return "7s";
+    case KIND_TEXT:
+    case KIND_SET:
+        return "text";
+    case KIND_FLAG:
+    case KIND_CHOICE:
+    case KIND_VERBOSE:
+    case KIND_QUIET:
+    case KIND_HELP:
+    case KIND_VERSION:
+        return NULL;
+    }
+    return NULL;
+}
+
+static int good_result(const struct options_row *row)
+{
+    if (row->kind == KIND_HELP)
+        return OPTIONS_HELP;
+    return row->kind == KIND_VERSION ? OPTIONS_VERSION : OPTIONS_RUN;
+}
+
+/* The failure says what was written, and what to do. */
+static void told(int rc, const char *spelling, const char *value)
+{
+    ck_assert_msg(rc == ERR_SYNTAX || rc == ERR_RANGE, "%s '%s': %d", spelling, value, rc);
+    ck_assert_msg(strncmp(e.what, spelling, strlen(spelling)) == 0, "%s: %s", spelling, e.what);
+    ck_assert_msg(!*value || strstr(e.what, value), "%s '%s': %s", spelling, value, e.what);
+    ck_assert_msg(e.mend[0] != '\0', "%s: no mend", e.what);
+    ck_assert_msg(!strchr(e.what, '\n') && !strchr(e.mend, '\n'), "%s; %s", e.what, e.mend);
+}
+
+/* --- every row --- */
+
+START_TEST(good_values)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    const char *value = good_value(row);
+    enum options_use program = program_of(row);
+    char together[160];
+    snprintf(together, sizeof together, "--%s=%s", row->name, value ? value : "");
+
+    ck_assert_int_eq(!value, !row->argument);
+    ck_assert_int_eq(parse(program, long_form(row), value, NULL), good_result(row));
+    if (value)
+        ck_assert_int_eq(parse(program, together, NULL), good_result(row));
+    if (row->letter)
+        ck_assert_int_eq(parse(program, letter_form(row), value, NULL), good_result(row));
+    if (row->letter && value) {
+        snprintf(together, sizeof together, "-%c%s", row->letter, value);
+        ck_assert_int_eq(parse(program, together, NULL), good_result(row));
+    }
+    if (row->initial)
+        ck_assert_int_eq(parse(program, long_form(row), row->initial, NULL), OPTIONS_RUN);
+}
+END_TEST
+
+START_TEST(missing_and_needless_values)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    enum options_use program = program_of(row);
+    char together[160];
+    if (row->argument) {
+        told(parse(program, long_form(row), NULL), long_form(row), "no value");
+        if (row->letter)
+            told(parse(program, letter_form(row), NULL), letter_form(row), "no value");
+        told(parse(program, long_form(row), "", NULL), long_form(row), "");
+        snprintf(together, sizeof together, "--%s=", row->name);
+        told(parse(program, together, NULL), long_form(row), "");
+    } else {
+        snprintf(together, sizeof together, "--%s=yes", row->name);
+        told(parse(program, together, NULL), long_form(row), "yes");
+    }
+}
+END_TEST
+
+static void refused_number(const struct options_row *row, const char *value)
+{
+    enum options_use program = program_of(row);
+    told(parse(program, long_form(row), value, NULL), long_form(row), value);
+    if (row->letter)
+        told(parse(program, letter_form(row), value, NULL), letter_form(row), value);
+}
+
+START_TEST(bad_values)
+{
+    static const char *const bad[] = {
+        "x", " ", "1 ", "-1", "+1", "1x", "0x1", "1.2.", "1e9", "nan", "99999999999999999999"};
+    const struct options_row *row = options_row((unsigned)_i);
+    char number[40];
+    if (row->kind == KIND_WORD) {
+        refused_number(row, "x");
+        refused_number(row, "DEFER");
+        refused_number(row, row->words);
+    }
+    if (row->kind != KIND_COUNT && row->kind != KIND_SIZE && row->kind != KIND_DURATION)
+        return;
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        refused_number(row, bad[i]);
+    const char *unit = row->kind == KIND_DURATION ? "us" : "";
+    snprintf(number, sizeof number, "%llu%s", (unsigned long long)row->max + 1, unit);
+    refused_number(row, number);
+    snprintf(number, sizeof number, "%llu%s", (unsigned long long)row->max, unit);
+    ck_assert_int_eq(parse(program_of(row), long_form(row), number, NULL), OPTIONS_RUN);
+    snprintf(number, sizeof number, "%llu%s", (unsigned long long)row->min, unit);
+    ck_assert_int_eq(parse(program_of(row), long_form(row), number, NULL), OPTIONS_RUN);
+    if (row->min > 0) {
+        snprintf(number, sizeof number, "%llu%s", (unsigned long long)row->min - 1, unit);
+        refused_number(row, number);
+    }
+}
+END_TEST
+
+START_TEST(options_of_the_other_program)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    enum options_use other = other_program(row);
+    if (!other)
+        return;
+    const char *belongs = other == USE_TALK ? "belongs to synfind" : "belongs to synfin,";
+    told(parse(other, long_form(row), good_value(row), NULL), long_form(row), belongs);
+    told(parse(other, long_form(row), NULL), long_form(row), belongs);
+    if (row->letter)
+        told(parse(other, letter_form(row), good_value(row), NULL), letter_form(row), belongs);
+}
+END_TEST
+
+static bool is_name(const char *text)
+{
+    for (unsigned i = 0; options_row(i); i++) {
+        if (strcmp(options_row(i)->name, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Every beginning of a name, with its value before or after the "=". */
+START_TEST(names_in_full_only)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    enum options_use program = program_of(row);
+    for (int length = 1; length < (int)strlen(row->name); length++) {
+        char name[80], together[160];
+        snprintf(name, sizeof name, "--%.*s", length, row->name);
+        snprintf(together, sizeof together, "%s=7", name);
+        if (is_name(name + 2))
+            continue;
+        told(parse(program, name, "7", NULL), name, "no option");
+        ck_assert_msg(strstr(e.mend, row->name), "%s: %s", name, e.mend);
+        told(parse(program, together, NULL), name, "no option");
+    }
+}
+END_TEST
+
+START_TEST(misspelt_names)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    char name[80];
+    if (strlen(row->name) < 5)
+        return;
+    snprintf(name, sizeof name, "--%sx", row->name);
+    told(parse(program_of(row), name, NULL), name, "no option");
+    ck_assert_msg(strstr(e.mend, row->name), "%s: %s", name, e.mend);
+    snprintf(name, sizeof name, "--%c%c%s", row->name[1], row->name[0], row->name + 2);
+    told(parse(program_of(row), name, NULL), name, "no option");
+    ck_assert_msg(strstr(e.mend, row->name), "%s: %s", name, e.mend);
+}
+END_TEST
+
+START_TEST(no_name_or_letter_twice)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    for (unsigned i = 0; i < (unsigned)_i; i++) {
+        ck_assert_str_ne(options_row(i)->name, row->name);
+        ck_assert(!row->letter || options_row(i)->letter != row->letter);
+    }
+}
+END_TEST
+
+/* --- the whole --- */
+
+START_TEST(defaults)
+{
+    for (enum options_use program = USE_SERVER; program <= USE_TALK; program *= 2) {
+        ck_assert_int_eq(parse(program, NULL), OPTIONS_RUN);
+        ck_assert_str_eq(options.frame, "u32be");
+        ck_assert_str_eq(options.stdio, "line");
+        ck_assert_str_eq(options.handler, "echo");
+        ck_assert_uint_eq(options.max_frame_bytes, 16 << 20);
+        ck_assert_uint_eq(options.connect_timeout_us, 10000000);
+        ck_assert_uint_eq(options.reply_timeout_us, 5000000);
+        ck_assert_uint_eq(options.idle_timeout_us, 0);
+        ck_assert_uint_eq(options.linger_timeout_us, 5000000);
+        ck_assert_uint_eq(options.drain_timeout_us, 30000000);
+        ck_assert_uint_eq(options.source_bytes, 0);
+        ck_assert_uint_eq(options.source_rate, 0);
+        ck_assert_uint_eq(options.max_conns, 0);
+        ck_assert_uint_eq(options.backlog, 4096);
+        ck_assert_uint_eq(options.threads, 0);
+        ck_assert_int_eq(options.family, FAMILY_ANY);
+        ck_assert_int_eq(options.when_full, FULL_DEFER);
+        ck_assert_int_eq(options.fin_after, FIN_AFTER_REPLIES);
+        ck_assert(!options.journal && !options.port_file && !options.set_count);
+        ck_assert(!options.trace && !options.quiet && !options.verbose && !options.reuseport &&
+                  !options.one_off);
+        ck_assert_int_eq(options.argument_count, 0);
+    }
+}
+END_TEST
+
+START_TEST(server_values_arrive)
+{
+    ck_assert_int_eq(parse(USE_SERVER, "-Fline", "--max-frame", "4K", "-H", "source", "-s", "1K",
+                           "-r", "50k", "-m", "7", "--when-full", "reject", "--backlog=9",
+                           "--reuseport", "--port-file", "p", "-1", "-t", "3", "-6", "-x", "-q",
+                           "--journal", "jsonl:-", NULL),
+                     OPTIONS_RUN);
+    ck_assert_str_eq(options.frame, "line");
+    ck_assert_uint_eq(options.max_frame_bytes, 4096);
+    ck_assert_str_eq(options.handler, "source");
+    ck_assert_uint_eq(options.source_bytes, 1024);
+    ck_assert_uint_eq(options.source_rate, 50000);
+    ck_assert_uint_eq(options.max_conns, 7);
+    ck_assert_int_eq(options.when_full, FULL_REJECT);
+    ck_assert_uint_eq(options.backlog, 9);
+    ck_assert(options.reuseport && options.one_off && options.trace && options.quiet);
+    ck_assert_str_eq(options.port_file, "p");
+    ck_assert_uint_eq(options.threads, 3);
+    ck_assert_int_eq(options.family, FAMILY_6);
+    ck_assert_str_eq(options.journal, "jsonl:-");
+}
+END_TEST
+
+START_TEST(client_values_arrive)
+{
+    ck_assert_int_eq(parse(USE_TALK, "localhost", "--stdio=hex", "9000", "--fin-after", "eof",
+                           "--connect-timeout", "1", "--reply-timeout", "OFF", "--idle-timeout",
+                           "2m", "--linger-timeout", "3ms", "--drain-timeout", "1.5s", "-4",
+                           "--set", "nodelay", "--set", "rcvbuf=8K", "-vv", NULL),
+                     OPTIONS_RUN);
+    ck_assert_str_eq(options.stdio, "hex");
+    ck_assert_int_eq(options.fin_after, FIN_AFTER_EOF);
+    ck_assert_uint_eq(options.connect_timeout_us, 1000000);
+    ck_assert_uint_eq(options.reply_timeout_us, 0);
+    ck_assert_uint_eq(options.idle_timeout_us, 120000000);
+    ck_assert_uint_eq(options.linger_timeout_us, 3000);
+    ck_assert_uint_eq(options.drain_timeout_us, 1500000);
+    ck_assert_int_eq(options.family, FAMILY_4);
+    ck_assert_uint_eq(options.set_count, 2);
+    ck_assert_str_eq(options.set[0], "nodelay");
+    ck_assert_str_eq(options.set[1], "rcvbuf=8K");
+    ck_assert_int_eq(options.verbose, 2);
+    ck_assert_int_eq(options.argument_count, 2);
+    ck_assert_str_eq(options.arguments[0], "localhost");
+    ck_assert_str_eq(options.arguments[1], "9000");
+}
+END_TEST
+
+START_TEST(the_last_one_wins)
+{
+    parse(USE_TALK, "-F", "line", "-F", "crlf", "-4", "-6", "--fin-after=eof", "--fin-after=never",
+          NULL);
+    ck_assert_str_eq(options.frame, "crlf");
+    ck_assert_int_eq(options.family, FAMILY_6);
+    ck_assert_int_eq(options.fin_after, FIN_AFTER_NEVER);
+    parse(USE_TALK, "-v", "-q", NULL);
+    ck_assert(options.quiet && options.verbose == 0);
+    parse(USE_TALK, "-q", "-vvv", NULL);
+    ck_assert(!options.quiet && options.verbose == 2);
+}
+END_TEST
+
+START_TEST(frame_list)
+{
+    ck_assert_int_eq(parse(USE_TALK, "--frame", "list", NULL), OPTIONS_FRAME_LIST);
+    ck_assert_int_eq(parse(USE_SERVER, "-Flist", NULL), OPTIONS_FRAME_LIST);
+    ck_assert_int_eq(parse(USE_SERVER, "-Flist", "--frame=line", NULL), OPTIONS_RUN);
+}
+END_TEST
+
+START_TEST(what_follows_two_dashes_is_no_option)
+{
+    ck_assert_int_eq(parse(USE_TALK, "-x", "--", "-h", "--nonsense", NULL), OPTIONS_RUN);
+    ck_assert(options.trace);
+    ck_assert_int_eq(options.argument_count, 2);
+    ck_assert_str_eq(options.arguments[0], "-h");
+}
+END_TEST
+
+START_TEST(unknown_options)
+{
+    told(parse(USE_TALK, "-Z", NULL), "-Z", "no option");
+    told(parse(USE_TALK, "-xZ", NULL), "-Z", "no option");
+    told(parse(USE_TALK, "-f", "line", NULL), "-f", "no option");
+    ck_assert(strstr(e.mend, "-F is --frame"));
+    ck_assert_int_eq(parse(USE_TALK, "--", NULL), OPTIONS_RUN);
+    told(parse(USE_TALK, "--=5", NULL), "--", "no option");
+    told(parse(USE_TALK, "--quite-something-else", NULL), "--quite-something-else", "no option");
+    ck_assert(strstr(e.mend, "synfin --help"));
+    told(parse(USE_SERVER, "--max", "5", NULL), "--max", "no option");
+    ck_assert(strstr(e.mend, "--max-frame or --max-conns"));
+    /* what later versions may have is no option of this one */
+    told(parse(USE_TALK, "--load", NULL), "--load", "no option");
+    told(parse(USE_TALK, "--probe", NULL), "--probe", "no option");
+}
+END_TEST
+
+START_TEST(an_endless_option_is_cut)
+{
+    static char name[3000];
+    memset(name, 'y', sizeof name - 1);
+    memcpy(name, "--", 2);
+    ck_assert_int_eq(parse(USE_TALK, name, NULL), ERR_SYNTAX);
+    ck_assert_int_eq(parse(USE_TALK, "--max-frame", name + 2, NULL), ERR_SYNTAX);
+    ck_assert_int_eq(parse(USE_TALK, "--fin-after", name + 2, NULL), ERR_SYNTAX);
+    ck_assert_int_eq(strncmp(e.what, "--fin-after: 'yyy", 17), 0);
+}
+END_TEST
+
+START_TEST(set_is_taken_so_often)
+{
+    add_program(USE_TALK);
+    for (int i = 0; i < OPTIONS_SET_MAX; i++) {
+        add("--set");
+        add("nodelay");
+    }
+    ck_assert_int_eq(options_parse(&options, USE_TALK, argc, argv, &e), OPTIONS_RUN);
+    ck_assert_uint_eq(options.set_count, OPTIONS_SET_MAX);
+    add("--set");
+    add("nodelay");
+    told(options_parse(&options, USE_TALK, argc, argv, &e), "--set", "nodelay");
+}
+END_TEST
+
+START_TEST(no_command_line_at_all)
+{
+    char *none[] = {NULL};
+    ck_assert_int_eq(options_parse(&options, USE_TALK, 0, none, NULL), OPTIONS_RUN);
+    ck_assert_int_eq(options.argument_count, 0);
+}
+END_TEST
+
+/* --- --help and the man pages --- */
+
+static char text[100000];
+
+/* What `print` writes to stdout, into `text`. */
+static const char *printed(void (*print)(enum options_use), enum options_use program)
+{
+    int file = memfd_create("stdout", MFD_CLOEXEC), before = dup(STDOUT_FILENO);
+    fflush(stdout);
+    dup2(file, STDOUT_FILENO);
+    print(program);
+    fflush(stdout);
+    dup2(before, STDOUT_FILENO);
+    close(before);
+    ssize_t length = pread(file, text, sizeof text - 1, 0);
+    ck_assert_int_ge(length, 0);
+    text[length] = '\0';
+    close(file);
+    return text;
+}
+
+/* The line of --help that begins with the row's names, or NULL. */
+static const char *help_line(const char *help, const struct options_row *row)
+{
+    char names[100];
+    snprintf(names, sizeof names, "\n  %c%c%c --%s%s%s ", row->letter ? '-' : ' ',
+             row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
+             row->argument ? " " : "", row->argument ? row->argument : "");
+    const char *line = strstr(help, names);
+    return line ? line + 1 : NULL;
+}
+
+static bool line_holds(const char *line, const char *part)
+{
+    const char *found = strstr(line, part), *end = strchr(line, '\n');
+    return found && found < end;
+}
+
+START_TEST(help_has_each_option)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    for (enum options_use program = USE_SERVER; program <= USE_TALK; program *= 2) {
+        const char *line = help_line(printed(options_help, program), row);
+        ck_assert_msg(!line == !(row->use & program), "--%s in %s --help", row->name,
+                      options_program(program));
+        if (!line)
+            continue;
+        const char *initial = row->initial ? row->initial : row->otherwise;
+        ck_assert_msg(!initial || line_holds(line, initial), "%s", line);
+        ck_assert_msg(!row->words || line_holds(line, row->words), "%s", line);
+        ck_assert_msg(line_holds(line, row->help), "%s", line);
+    }
+}
+END_TEST
+
+START_TEST(help_fits_a_terminal)
+{
+    for (enum options_use program = USE_SERVER; program <= USE_TALK; program *= 2) {
+        for (const char *line = printed(options_help, program); *line;) {
+            size_t length = strcspn(line, "\n");
+            ck_assert_msg(length <= 100, "%.*s", (int)length, line);
+            ck_assert_msg(length == 0 || line[length - 1] != ' ', "%.*s", (int)length, line);
+            line += length + 1;
+        }
+    }
+}
+END_TEST
+
+START_TEST(version_is_the_package_s)
+{
+    ck_assert_str_eq(printed(options_version, USE_TALK), "synfin " PACKAGE_VERSION "\n");
+    ck_assert_str_eq(printed(options_version, USE_SERVER), "synfind " PACKAGE_VERSION "\n");
+}
+END_TEST
+
+/* The man page of the program, into `text`. */
+static const char *man_page(enum options_use program)
+{
+    char path[1000];
+    snprintf(path, sizeof path, "%s/doc/%s", TOP_SRCDIR,
+             program == USE_SERVER ? "synfind.8" : "synfin.1");
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s cannot be read", path);
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    ck_assert_uint_lt(length, sizeof text - 1);
+    fclose(file);
+    text[length] = '\0';
+    return text;
+}
+
+/* The row's item of an option list: ".It Fl F , Fl -frame Ar codec", or ".It Fl -backlog Ar n". */
+static const char *man_item(const char *page, const struct options_row *row)
+{
+    char item[100], letter[20] = "";
+    if (row->letter)
+        snprintf(letter, sizeof letter, "Fl %c , ", row->letter);
+    size_t length = (size_t)snprintf(item, sizeof item, "\n.It %sFl -%s", letter, row->name);
+    for (const char *at = page; (at = strstr(at, item)); at += length) {
+        bool ends = at[length] == '\n' || at[length] == ' ';
+        bool argument =
+            strncmp(at + length, " Ar ", 4) == 0 || strncmp(at + length, " Cm ", 4) == 0;
+        if (ends && argument == (row->argument != NULL))
+            return at + 1;
+    }
+    return NULL;
+}
+
+/* Up to the next option or the end of the section. */
+static bool item_holds(const char *item, const char *part)
+{
+    const char *next = strstr(item, "\n.It Fl "), *end = strstr(item, "\n.Sh "),
+               *found = strstr(item, part);
+    if (next && (!end || next < end))
+        end = next;
+    return found && (!end || found < end);
+}
+
+START_TEST(man_pages_have_each_option)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    for (enum options_use program = USE_SERVER; program <= USE_TALK; program *= 2) {
+        const char *item = man_item(man_page(program), row);
+        ck_assert_msg(!item == !(row->use & program),
+                      "--%s is %s the man page of %s as '.It Fl %c , Fl -%s%s'", row->name,
+                      item ? "in" : "not in", options_program(program),
+                      row->letter ? row->letter : '-', row->name, row->argument ? " Ar value" : "");
+        ck_assert_msg(!item || !row->initial || item_holds(item, row->initial),
+                      "the man page of %s does not say that --%s is %s by default",
+                      options_program(program), row->name, row->initial);
+    }
+}
+END_TEST
+
+/* And the other way round: no item but those of the table. */
+START_TEST(man_pages_have_no_other_option)
+{
+    for (enum options_use program = USE_SERVER; program <= USE_TALK; program *= 2) {
+        unsigned items = 0, taken = 0;
+        const char *page = man_page(program);
+        for (const char *at = page; (at = strstr(at, "\n.It Fl ")); at++)
+            items++;
+        for (unsigned i = 0; options_row(i); i++)
+            taken += (options_row(i)->use & program) != 0;
+        ck_assert_msg(items == taken, "the man page of %s has %u options, the table %u",
+                      options_program(program), items, taken);
+    }
+}
+END_TEST
+
+static int row_count(void)
+{
+    int count = 0;
+    while (options_row((unsigned)count))
+        count++;
+    return count;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("options");
+    TCase *each = tcase_create("each"), *whole = tcase_create("whole"),
+          *told_by = tcase_create("told");
+    int rows = row_count();
+    tcase_add_loop_test(each, good_values, 0, rows);
+    tcase_add_loop_test(each, missing_and_needless_values, 0, rows);
+    tcase_add_loop_test(each, bad_values, 0, rows);
+    tcase_add_loop_test(each, options_of_the_other_program, 0, rows);
+    tcase_add_loop_test(each, names_in_full_only, 0, rows);
+    tcase_add_loop_test(each, misspelt_names, 0, rows);
+    tcase_add_loop_test(each, no_name_or_letter_twice, 0, rows);
+    tcase_add_test(whole, defaults);
+    tcase_add_test(whole, server_values_arrive);
+    tcase_add_test(whole, client_values_arrive);
+    tcase_add_test(whole, the_last_one_wins);
+    tcase_add_test(whole, frame_list);
+    tcase_add_test(whole, what_follows_two_dashes_is_no_option);
+    tcase_add_test(whole, unknown_options);
+    tcase_add_test(whole, an_endless_option_is_cut);
+    tcase_add_test(whole, set_is_taken_so_often);
+    tcase_add_test(whole, no_command_line_at_all);
+    tcase_add_loop_test(told_by, help_has_each_option, 0, rows);
+    tcase_add_test(told_by, help_fits_a_terminal);
+    tcase_add_test(told_by, version_is_the_package_s);
+    tcase_add_loop_test(told_by, man_pages_have_each_option, 0, rows);
+    tcase_add_test(told_by, man_pages_have_no_other_option);
+    suite_add_tcase(suite, each);
+    suite_add_tcase(suite, whole);
+    suite_add_tcase(suite, told_by);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
