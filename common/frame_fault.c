@@ -180,9 +180,13 @@ static void negative_text(const struct frame_codec *codec, const struct frame_fa
     prefix_text(fault, prefix, sizeof prefix);
     error_what(e, "a length of %s is under the %lld B it must count%s",
                units_text_exact_bytes(length, fault->length), counts, prefix);
-    if (!protocol_hint(codec, fault, e) && !other_order_hint(codec, fault, e))
-        error_mend(e, "if the peer's length does not count its header: %s without adjust=%lld",
+    if (protocol_hint(codec, fault, e) || other_order_hint(codec, fault, e))
+        return;
+    if (strstr(codec->name, "adjust") != NULL)
+        error_mend(e, "if the length does not count its header: %s without adjust=%lld",
                    codec->name, -counts);
+    else
+        error_mend(e, "is the framing right? --frame list shows what there is");
 }
 
 static void encode_text(const struct frame_codec *codec, const struct frame_fault *fault,
