@@ -252,7 +252,7 @@ static int parse_word(struct endpoint *endpoint, bool server, const char *word, 
     int rc = put_host_port(endpoint, server, "localhost", word, e);
     if (rc == 0)
         endpoint->host[0] = '\0';
-    else if (rc == ERR_SYNTAX && *word)
+    else if (rc == ERR_SYNTAX)
         refuse(rc, e, server);
     return rc;
 }
@@ -276,6 +276,10 @@ static int refuse_colons(const char *text, bool server, struct error *e)
 
 static int parse_one(struct endpoint *endpoint, bool server, const char *text, struct error *e)
 {
+    if (!*text) {
+        error_what(e, "the address is empty");
+        return refuse(ERR_SYNTAX, e, server);
+    }
     if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
         return parse_unix(endpoint, text + strlen(UNIX_PREFIX), e);
     if (*text == '[')
