@@ -36,7 +36,11 @@ static void resolve_free(struct resolve *resolve)
 static void answer(void *arg)
 {
     struct resolve *resolve = arg;
-    if (!resolve->cancelled) {
+    /* The thread posts under the lock: once it can be had, the thread is done with `resolve`. */
+    pthread_mutex_lock(&resolve->lock);
+    bool cancelled = resolve->cancelled;
+    pthread_mutex_unlock(&resolve->lock);
+    if (!cancelled) {
         struct addrinfo *list = resolve->list;
         resolve->list = NULL;
         resolve->done(resolve->arg, resolve->code, resolve->error, list);
