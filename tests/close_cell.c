@@ -184,11 +184,12 @@ static void judge_kernel(const struct judged *j)
 
 static void judge_clean(const struct judged *j)
 {
-    static const char *const nothing[] = {"unread_bytes", "unacked_bytes", "unanswered"};
     if (strcmp(j->cell->fate, "clean") != 0)
         return;
-    for (unsigned i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++)
-        judge(j, record_number(j->record, nothing[i]) == 0, "%s is not 0", nothing[i]);
+    judge(j, record_number(j->record, "unacked_bytes") == 0, "some bytes are unacknowledged");
+    judge(j, record_number(j->record, "unanswered") == 0, "some frames are unanswered");
+    judge(j, (size_t)record_number(j->record, "unread_bytes") == j->cell->cut,
+          "more is unread than the cut frame");
     judge(j, (size_t)record_number(j->record, "bytes_in") == j->peer->sent,
           "not every byte of the peer's was read");
 }
@@ -196,13 +197,13 @@ static void judge_clean(const struct judged *j)
 static void judge_close(const struct judged *j)
 {
     int64_t accepted = record_number(j->record, "accepted");
+    judge_peer_gets(j);
     judge_word(j, "fate", j->cell->fate);
     judge_word(j, "closed_first", j->cell->first);
     judge_word(j, "time_wait", j->cell->time_wait);
     judge(j,
           accepted + record_number(j->record, "discarded") == record_number(j->record, "frames_in"),
           "accepted and discarded do not add up");
-    judge_peer_gets(j);
     judge_kernel(j);
     judge_clean(j);
 }
@@ -216,9 +217,17 @@ static uint16_t port_of(const char *address)
 
 /* The server's end. */
 
+struct server {
+    struct program *program;
+    bool stopped; /* a second SIGTERM would cut */
+};
+
 static void stop_server(void *arg)
 {
-    pair_signal(arg, SIGTERM);
+    struct server *server = arg;
+    if (!server->stopped)
+        pair_signal(server->program, SIGTERM);
+    server->stopped = true;
 }
 
 static void judge_server(const struct close_cell *cell, struct peers *peers, const char *journal)
@@ -242,20 +251,21 @@ void close_cell_server(const struct close_cell *cell, unsigned count)
     char words[512];
     struct start start = {.arguments = arguments};
     struct peer_script script = script_of(cell);
-    struct program *program;
+    struct server server = {.program = NULL};
     struct peers peers;
 
     make_data();
     make_arguments(arguments, cell, words, journal, "0");
-    program = pair_server_start(&start);
-    peers_connect(&peers, count, &script, (uint16_t)program->port);
+    server.program = pair_server_start(&start);
+    peers_connect(&peers, count, &script, (uint16_t)server.program->port);
     peers.met = stop_server;
-    peers.met_arg = program;
+    peers.met_arg = &server;
     peers_run(&peers, count, pair_patience(DEADLINE_MS));
-    pair_await_lines(program, journal, count);
-    pair_signal(program, SIGTERM);
-    ck_assert_msg(pair_wait(program) == cell->exit_status, "[%s] exit status %d, not %d:\n%s",
-                  cell->name, program->status, cell->exit_status, pair_err(program));
+    pair_await_lines(server.program, journal, count);
+    stop_server(&server);
+    ck_assert_msg(pair_wait(server.program) == cell->exit_status,
+                  "[%s] exit status %d, not %d:\n%s", cell->name, server.program->status,
+                  cell->exit_status, pair_err(server.program));
     judge_server(cell, &peers, journal);
     peers_free(&peers);
 }
@@ -302,8 +312,8 @@ static void judge_client(const struct close_cell *cell, struct peers *peers,
     j.record = records.line[0];
     j.peer = peers_find(peers, port_of(record_text(j.record, "local")));
     ck_assert_msg(j.peer != NULL, "[%s] a record of nobody's: %s", cell->name, j.record);
-    judge_close(&j);
     judge_printed(&j, program);
+    judge_close(&j);
     judge(&j, program->status == cell->exit_status, "exit status %d, not %d", program->status,
           cell->exit_status);
     records_free(&records);

@@ -35,7 +35,9 @@ bool pair_wrapped(void)
 
 int pair_patience(int ms)
 {
-    return pair_wrapped() ? ms * 10 : ms;
+    const char *limit = getenv("SYNFIN_DEADLINE");
+    ms = pair_wrapped() ? ms * 10 : ms;
+    return limit != NULL && atoi(limit) < ms ? atoi(limit) : ms;
 }
 
 /* The folder. */
