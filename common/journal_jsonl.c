@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,16 @@ static int jsonl_open(const char *rest, void **state, struct error *e)
     return 0;
 }
 
+/* Standard output may be non-blocking by another process's wish; the writer's thread may wait. */
+static bool may_go_on(int fd, int error)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    if (error == EAGAIN) {
+        return poll(&room, 1, -1) > 0 || errno == EINTR;
+    }
+    return error == EINTR;
+}
+
 /* Takes `length` bytes off the front of the vector. */
 static void advance(struct iovec **iov, unsigned *count, size_t length)
 {
@@ -74,7 +85,7 @@ static int write_all(int fd, struct iovec *iov, unsigned count)
 {
     while (count > 0) {
         ssize_t written = writev(fd, iov, count < IOV_MAX ? (int)count : IOV_MAX);
-        if (written < 0 && errno != EINTR) {
+        if (written < 0 && !may_go_on(fd, errno)) {
             return ERR_SYSTEM;
         }
         if (written > 0) {

@@ -28,8 +28,25 @@ const char *life_address_text(char buf[LIFE_ADDRESS_TEXT], const union life_addr
 
 /* --- the record as JSON: every column once, in this order --- */
 
-/* Bytes that are no printable ASCII are escaped one by one, so the line is valid JSON whatever a
- * path holds. */
+/* The length of the UTF-8 character that begins here, 0 if there is none (RFC 3629: no longer form
+ * than needed, no surrogate, nothing over U+10FFFF). A NUL ends every sequence. */
+static unsigned utf8_length(const unsigned char *c)
+{
+    unsigned length = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) ||
+        (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] >= 0x90) || c[0] > 0xf4) {
+        return 0;
+    }
+    for (unsigned i = 1; i < length; i++) {
+        if ((c[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return length;
+}
+
+/* A byte that is no part of a UTF-8 character is written as the character with its number, so the
+ * line is valid JSON whatever a path holds. */
 static void json_text(FILE *out, const char *name, const char *text)
 {
     if (text == NULL) {
@@ -37,14 +54,17 @@ static void json_text(FILE *out, const char *name, const char *text)
         return;
     }
     fprintf(out, ",\"%s\":\"", name);
-    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+    const unsigned char *c = (const unsigned char *)text;
+    while (*c != '\0') {
+        unsigned length = utf8_length(c);
         if (*c == '"' || *c == '\\') {
             fprintf(out, "\\%c", *c);
-        } else if (*c < 0x20 || *c == 0x7f) {
+        } else if (length == 0 || *c < 0x20 || *c == 0x7f) {
             fprintf(out, "\\u%04x", *c);
         } else {
-            putc(*c, out);
+            fwrite(c, 1, length, out);
         }
+        c += length > 0 ? length : 1;
     }
     putc('"', out);
 }

@@ -3,6 +3,7 @@
 #include "records.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,30 @@ void records_free(struct records *records)
     free(records->text);
     free(records->line);
     memset(records, 0, sizeof(*records));
+}
+
+bool records_reader(void)
+{
+    return system("python3 -c '' 2>/dev/null") == 0;
+}
+
+unsigned records_strict(const char *path, const char *member, char *text, unsigned text_size)
+{
+    char command[1024], count[32] = "";
+    size_t n = 0;
+    snprintf(command, sizeof(command), "python3 '%s/tests/interop/json_lines.py' '%s' %s 2>&1",
+             TOP_SRCDIR, path, member != NULL ? member : "");
+    FILE *reader = popen(command, "re");
+    ck_assert_ptr_nonnull(reader);
+    bool read = fgets(count, sizeof(count), reader) != NULL;
+    if (text != NULL) {
+        n = fread(text, 1, text_size - 1, reader);
+        text[n] = '\0';
+    }
+    char rest[2048] = "";
+    rest[fread(rest, 1, sizeof(rest) - 1, reader)] = '\0';
+    ck_assert_msg(pclose(reader) == 0 && read, "%s%s", count, rest);
+    return (unsigned)strtoul(count, NULL, 10);
 }
 
 /* Past a string that begins at `p`, or NULL. */

@@ -15,6 +15,13 @@ struct records {
 struct records records_read(const char *path);
 void records_free(struct records *records);
 
+/* The same file, held against a reader that is not ours and strict (tests/interop/json_lines.py, by
+ * python3): whole lines of valid JSON, each id once. Result: how many lines; what is wrong fails
+ * the test. With `member`, `text` gets its value of each line, UTF-8 in hex, a line each.
+ * records_strict may be called only if records_reader() says that python3 is there. */
+bool records_reader(void);
+unsigned records_strict(const char *path, const char *member, char *text, unsigned text_size);
+
 /* A member of the JSON object on this line, by its key. record_text: a string's content (escapes
  * left as written), else the value as it stands ("null", "[...]"); valid for eight calls.
  * record_number: INT64_MIN for null. A key that is not there fails the test. */
