@@ -26,6 +26,15 @@ write_part(char *text, size_t size, const char *format, va_list arguments)
     errno = errno_before;
 }
 
+static void __attribute__((format(printf, 2, 3)))
+write_what(struct error *e, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_part(e->what, sizeof e->what, format, arguments);
+    va_end(arguments);
+}
+
 void error_what(struct error *e, const char *format, ...)
 {
     if (!e)
@@ -45,4 +54,17 @@ void error_mend(struct error *e, const char *format, ...)
     va_start(arguments, format);
     write_part(e->mend, sizeof e->mend, format, arguments);
     va_end(arguments);
+}
+
+void error_context(struct error *e, const char *format, ...)
+{
+    char before[sizeof e->what], context[sizeof e->what];
+    if (!e)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    write_part(context, sizeof context, format, arguments);
+    va_end(arguments);
+    memcpy(before, e->what, sizeof before);
+    write_what(e, "%s: %s", context, before);
 }

@@ -25,5 +25,7 @@ struct error {
  * A NULL `e` is allowed and does nothing. errno is kept. */
 void error_what(struct error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void error_mend(struct error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Puts the context, and ": ", before `what`: "-F nope: ...". `mend` stays. */
+void error_context(struct error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -133,6 +133,11 @@ static void *write_records(void *arg)
 static const struct journal_sink *find_sink(const char *url, const char **rest, struct error *e)
 {
     const char *colon = strchr(url, ':');
+    if (colon != NULL && colon[1] == '\0') {
+        error_what(e, "--journal %s: nothing follows the colon", url);
+        error_mend(e, "write --journal jsonl:FILE, or jsonl:- for standard output");
+        return NULL;
+    }
     for (size_t i = 0; colon != NULL && i < sizeof sinks / sizeof *sinks; i++) {
         size_t length = strlen(sinks[i]->scheme);
         if (length == (size_t)(colon - url) && memcmp(url, sinks[i]->scheme, length) == 0) {
@@ -154,6 +159,12 @@ static int start_writer(struct journal *journal)
     int result = pthread_create(&journal->writer, NULL, write_records, journal);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return result;
+}
+
+int journal_check(const char *url, struct error *e)
+{
+    const char *rest;
+    return find_sink(url, &rest, e) != NULL ? 0 : ERR_SYNTAX;
 }
 
 struct journal *journal_open(const char *url, struct error *e)

@@ -23,6 +23,8 @@ struct journal_sink {
 };
 extern const struct journal_sink journal_jsonl;
 
+/* Whether `url` is one, without opening it. Result 0, or ERR_SYNTAX with `e`. */
+int journal_check(const char *url, struct error *e);
 /* Opens the sink of `url` and starts the writer. NULL with `e` (unknown scheme, or what the sink
  * says). */
 struct journal *journal_open(const char *url, struct error *e);

@@ -350,18 +350,15 @@ static int take_argument(struct options *options, enum options_use program, int 
 {
     const struct options_row *row = find_row(value);
     char spelling[SPELLING];
-    struct error inner = {0};
 
     if (value >= LONG_BASE && !in_full(row, written_option(argv)))
         return refuse_long(written_option(argv), program, e);
     spell(spelling, row, value);
     if (!(row->use & program))
         return refuse_foreign(spelling, program, e);
-    int rc = take(options, row, optarg, &inner);
-    if (rc < 0) {
-        error_what(e, "%s: %.300s", spelling, inner.what);
-        error_mend(e, "%s", inner.mend);
-    }
+    int rc = take(options, row, optarg, e);
+    if (rc < 0)
+        error_context(e, "%s", spelling);
     return rc;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "sockopt.h"
 
 #define SOURCE_BYTES_DEFAULT 64 /* as options_table.c says */
@@ -40,12 +41,26 @@ static int check_address(struct server_config *config, struct error *e)
         error_mend(e, "leave it out, or listen on a TCP port");
         return ERR_SYNTAX;
     }
+    if (config->endpoint.kind == ENDPOINT_UNIX && o->family != FAMILY_ANY) {
+        error_what(e, "-%c does not go with %s, which is no internet address",
+                   o->family == FAMILY_4 ? '4' : '6', config->endpoint.text);
+        error_mend(e, "leave it out, or listen on a TCP port");
+        return ERR_SYNTAX;
+    }
     if (config->endpoint.kind == ENDPOINT_UNIX && o->port_file != NULL) {
         error_what(e, "--port-file: %s has no port", config->endpoint.text);
         error_mend(e, "leave it out, or listen on a TCP port");
         return ERR_SYNTAX;
     }
     return 0;
+}
+
+static int init_codec(struct frame_codec *codec, const struct options *o, struct error *e)
+{
+    int result = frame_codec_parse(codec, o->frame, o->max_frame_bytes, e);
+    if (result < 0)
+        error_context(e, "-F %s", o->frame);
+    return result;
 }
 
 static int check_sockopts(const struct options *o, struct error *e)
@@ -104,10 +119,10 @@ int server_config_init(struct server_config *config, const struct options *optio
     int result;
 
     *config = (struct server_config){.options = options};
-    if ((result = frame_codec_parse(&config->conn.codec, options->frame, options->max_frame_bytes,
-                                    e)) < 0 ||
+    if ((result = init_codec(&config->conn.codec, options, e)) < 0 ||
         (result = check_address(config, e)) < 0 || (result = check_sockopts(options, e)) < 0 ||
-        (result = check_handler(config, e)) < 0)
+        (result = check_handler(config, e)) < 0 ||
+        (options->journal != NULL && (result = journal_check(options->journal, e)) < 0))
         return result;
     fill_conn(config);
     config->threads = count_threads(options);
