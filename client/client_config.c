@@ -23,9 +23,17 @@ static int init_stdio(struct stdio_format *stdio, const struct options *options,
     int result = frame_codec_parse(&stdio->codec, options->stdio, options->max_frame_bytes, e);
     if (result < 0) {
         struct error cause = *e;
-        error_what(e, "--stdio %s: %s", options->stdio, cause.what);
+        error_context(e, "--stdio %s", options->stdio);
         error_mend(e, "%s%sor --stdio hex", cause.mend, cause.mend[0] ? ", " : "");
     }
+    return result;
+}
+
+static int init_codec(struct frame_codec *codec, const struct options *options, struct error *e)
+{
+    int result = frame_codec_parse(codec, options->frame, options->max_frame_bytes, e);
+    if (result < 0)
+        error_context(e, "-F %s", options->frame);
     return result;
 }
 
@@ -76,7 +84,7 @@ int client_config_init(struct client_config *config, const struct options *optio
     if (result == 0)
         result = check_endpoint(options, &config->endpoint, e);
     if (result == 0)
-        result = frame_codec_parse(&conn->codec, options->frame, options->max_frame_bytes, e);
+        result = init_codec(&conn->codec, options, e);
     if (result == 0)
         result = init_stdio(&config->stdio, options, e);
     if (result == 0)

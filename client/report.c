@@ -63,6 +63,8 @@ static void evidence(const struct life *life, const struct client_config *config
         sent_text(life, text, sizeof text);
         error_what(e, "%s, %s back in %s", text, units_text_exact_bytes(back, life->bytes_in),
                    units_text_duration(wait, config->options->reply_timeout_us));
+    } else if (life->failed_at < PHASE_TRANSFER) {
+        error_what(e, "%s", detail);
     } else if (life->fate == FATE_RESET || life->fate == FATE_TIMED_OUT ||
                life->fate == FATE_ABORTED || life->fate == FATE_LINGER_TIMEOUT) {
         figures_text(life, text, sizeof text);
