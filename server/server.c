@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,6 +125,12 @@ static void tell_start(const struct server *s)
 
 /* --- the last lines --- */
 
+/* A connection's own deadline may pass just before the drain's. */
+static bool was_cut(const struct server *s, const struct tally_sum *sum)
+{
+    return s->drain.cut || sum->fates[FATE_DRAIN_TIMEOUT] > 0;
+}
+
 static void tell_frames(const struct server *s, const struct tally_sum *sum)
 {
     uint64_t accepted = sum->counts[COUNT_ACCEPTED], lost = sum->counts[COUNT_UNANSWERED];
@@ -131,7 +138,7 @@ static void tell_frames(const struct server *s, const struct tally_sum *sum)
     char a[UNITS_TEXT], b[UNITS_TEXT];
 
     if (s->drain.began_with > 0)
-        snprintf(how, sizeof how, "%s %s: ", s->drain.cut ? "cut after" : "drained in",
+        snprintf(how, sizeof how, "%s %s: ", was_cut(s, sum) ? "cut after" : "drained in",
                  units_text_duration(took, clock_us() - s->drain.began_us));
     if (s->config->handler->answers)
         snprintf(answers, sizeof answers, ", %s answered, %s lost",
@@ -180,7 +187,7 @@ static int tell_end(const struct server *s)
     tell_frames(s, &sum);
     tell_lives(&sum);
     tell_queue(s, &sum);
-    return s->drain.cut || sum.fates[FATE_DRAIN_TIMEOUT] > 0 ? SERVER_EXIT_CUT : 0;
+    return was_cut(s, &sum) ? SERVER_EXIT_CUT : 0;
 }
 
 /* --- setting up; each step returns 0 or an exit status with `e` --- */

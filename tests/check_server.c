@@ -1,0 +1,501 @@
+/* synfind from outside: its addresses, its unix sockets, its handlers, its usage errors. Limits,
+ * load and drain: check_server_load.c. */
+#include "config.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "pair.h"
+#include "records.h"
+#include "wire.h"
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/* --- addresses --- */
+
+static const struct {
+    const char *arguments[4];
+    bool four, six; /* who can connect on loopback */
+} addresses[] = {
+    {{"0"}, true, true},
+    {{"-4", "0"}, true, false},
+    {{"-6", "0"}, false, true},
+    {{":0"}, true, true},
+    {{"-4", ":0"}, true, false},
+    {{"127.0.0.1:0"}, true, false},
+    {{"127.0.0.1", "0"}, true, false},
+    {{"[::1]:0"}, false, true},
+    {{"::1", "0"}, false, true},
+};
+
+static bool have_six(void)
+{
+    return access("/proc/net/if_inet6", R_OK) == 0 &&
+           (wire_try("::1", 1) >= 0 || errno == ECONNREFUSED);
+}
+
+static void expect_reach(const char *host, int port, bool reached)
+{
+    int fd = wire_try(host, port);
+    ck_assert_msg((fd >= 0) == reached, "%s %s: %s", host, reached ? "is not served" : "is served",
+                  strerror(errno));
+    if (fd < 0)
+        return;
+    wire_talk(fd, "hello", "hello");
+    wire_finish(fd);
+}
+
+START_TEST(address_forms)
+{
+    bool six = have_six();
+    struct start start = {.arguments = addresses[_i].arguments};
+    if (addresses[_i].six && !addresses[_i].four && !six)
+        return;
+    struct program *server = pair_server_start(&start);
+    expect_reach("127.0.0.1", server->port, addresses[_i].four);
+    if (six)
+        expect_reach("::1", server->port, addresses[_i].six);
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+START_TEST(port_file_is_whole_and_alone)
+{
+    struct program *server = pair_server("-t", "1", NULL);
+    char listening[64];
+    DIR *folder = opendir(pair_dir());
+    unsigned like_it = 0;
+    ck_assert_ptr_nonnull(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        like_it += strstr(entry->d_name, ".port") != NULL;
+    closedir(folder);
+    ck_assert_uint_eq(like_it, 1);
+    snprintf(listening, sizeof(listening), "listening on 127.0.0.1:%d", server->port);
+    ck_assert_ptr_nonnull(strstr(pair_err(server), listening));
+    snprintf(listening, sizeof(listening), "for all: synfind :%d", server->port);
+    ck_assert_ptr_nonnull(strstr(pair_err(server), listening));
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+static struct program *start_at(const char *address, const char *option)
+{
+    const char *arguments[] = {address, option, NULL};
+    struct start start = {.program = "synfind", .arguments = arguments};
+    return pair_start(&start);
+}
+
+static void expect_err(struct program *program, const char *text)
+{
+    ck_assert_msg(strstr(pair_err(program), text) != NULL, "%s does not say '%s' but:\n%s",
+                  program->command, text, pair_err(program));
+}
+
+START_TEST(second_server_is_refused)
+{
+    struct program *first = pair_server("-t", "1", NULL);
+    struct program *second = start_at(first->port_text, NULL);
+    char where[64], mend[64];
+    ck_assert_int_eq(pair_wait(second), 71);
+    snprintf(where, sizeof(where), "127.0.0.1:%d: Address already in use", first->port);
+    snprintf(mend, sizeof(mend), "ss -ltnp 'sport = :%d'", first->port);
+    expect_err(second, where);
+    expect_err(second, mend);
+    second = start_at(first->port_text, "--reuseport");
+    ck_assert_int_eq(pair_wait(second), 71);
+    expect_reach("127.0.0.1", first->port, true);
+    ck_assert_int_eq(pair_stop(first), 0);
+}
+END_TEST
+
+START_TEST(reuseport_shares)
+{
+    struct program *first = pair_server("--reuseport", "-t", "1", NULL);
+    const char *arguments[] = {"--reuseport", "-t", "1", first->port_text, NULL};
+    struct start start = {.arguments = arguments};
+    struct program *second = pair_server_start(&start);
+    ck_assert_int_eq(second->port, first->port);
+    ck_assert_int_eq(pair_stop(first), 0);
+    expect_reach("127.0.0.1", second->port, true);
+    ck_assert_int_eq(pair_stop(second), 0);
+}
+END_TEST
+
+/* --- unix sockets --- */
+
+static char unix_path[300], unix_address[310];
+
+static void name_unix(void)
+{
+    snprintf(unix_path, sizeof(unix_path), "%s", pair_file("echo.sock"));
+    snprintf(unix_address, sizeof(unix_address), "unix:%s", unix_path);
+}
+
+static struct program *unix_server(void)
+{
+    struct program *server = start_at(unix_address, NULL);
+    pair_await_err(server, "listening on unix:");
+    return server;
+}
+
+static void expect_unix_echo(void)
+{
+    int fd = wire_try_unix(unix_path);
+    ck_assert_msg(fd >= 0, "%s: %s", unix_path, strerror(errno));
+    wire_talk(fd, "hello", "hello");
+    wire_finish(fd);
+}
+
+START_TEST(unix_socket_is_made_and_removed)
+{
+    name_unix();
+    struct program *server = unix_server();
+    expect_unix_echo();
+    ck_assert_int_eq(pair_stop(server), 0);
+    ck_assert_int_ne(access(unix_path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(stale_unix_socket_is_replaced)
+{
+    name_unix();
+    struct program *server = unix_server();
+    pair_signal(server, SIGKILL);
+    pair_wait(server);
+    ck_assert_int_eq(access(unix_path, F_OK), 0);
+    server = unix_server();
+    expect_unix_echo();
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+START_TEST(live_unix_socket_is_refused)
+{
+    name_unix();
+    struct program *first = unix_server(), *second = start_at(unix_address, NULL);
+    ck_assert_int_eq(pair_wait(second), 71);
+    expect_err(second, "a server is listening there");
+    expect_unix_echo();
+    ck_assert_int_eq(pair_stop(first), 0);
+}
+END_TEST
+
+START_TEST(other_file_is_refused)
+{
+    name_unix();
+    int fd = open(unix_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(write(fd, "mine", 4), 4);
+    close(fd);
+    struct program *server = start_at(unix_address, NULL);
+    ck_assert_int_eq(pair_wait(server), 71);
+    expect_err(server, "a file that is no socket is there");
+    char *text = pair_read_file(unix_path, NULL);
+    ck_assert_pstr_eq(text, "mine");
+    free(text);
+}
+END_TEST
+
+START_TEST(other_socket_is_not_removed)
+{
+    name_unix();
+    struct program *first = unix_server();
+    ck_assert_int_eq(unlink(unix_path), 0);
+    struct program *second = unix_server();
+    ck_assert_int_eq(pair_stop(first), 0);
+    expect_unix_echo();
+    ck_assert_int_eq(pair_stop(second), 0);
+    ck_assert_int_ne(access(unix_path, F_OK), 0);
+}
+END_TEST
+
+/* --- handlers --- */
+
+START_TEST(echo_and_upper)
+{
+    static const char *const replies[][2] = {{"-Hecho", "gr\xc3\xbc\xc3\x9f 1z"},
+                                             {"-Hupper", "GR\xc3\xbc\xc3\x9f 1Z"}};
+    struct program *server = pair_server(replies[_i][0], NULL);
+    int fd = wire_connect(server->port);
+    wire_talk(fd, "gr\xc3\xbc\xc3\x9f 1z", replies[_i][1]);
+    wire_talk(fd, "", "");
+    wire_finish(fd);
+    ck_assert_int_eq(pair_stop(server), 0);
+    expect_err(server, "2 frames accepted, 2 answered, 0 lost");
+}
+END_TEST
+
+START_TEST(discard_says_nothing)
+{
+    struct program *server = pair_server("-H", "discard", NULL);
+    int fd = wire_connect(server->port);
+    wire_send(fd, "hello");
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+    ck_assert_ptr_null(wire_read(fd));
+    close(fd);
+    pair_await_err(server, "clean: ");
+    expect_err(server, "1 frame in, 0 out");
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+START_TEST(ack_prints_and_confirms)
+{
+    struct program *server = pair_server("-H", "ack", NULL);
+    int fd = wire_connect(server->port);
+    wire_talk(fd, "hello", "1 5");
+    wire_talk(fd, "", "2 0");
+    wire_talk(fd, "a\tb\x01", "3 4");
+    /* What is confirmed is printed. */
+    ck_assert_str_eq(pair_out(server, NULL), "hello\n\na\tb\x01\n");
+    wire_finish(fd);
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+static struct program *ack_to(int out, const char *journal)
+{
+    const char *arguments[] = {"-H", "ack", "--journal", journal, "0", NULL};
+    struct start start = {.arguments = arguments, .out = out};
+    return pair_server_start(&start);
+}
+
+static char journal_path[300], journal_url[310];
+
+static const char *name_journal(void)
+{
+    snprintf(journal_path, sizeof(journal_path), "%s", pair_file("server.jsonl"));
+    snprintf(journal_url, sizeof(journal_url), "jsonl:%s", journal_path);
+    return journal_url;
+}
+
+START_TEST(ack_without_room_to_print)
+{
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    struct program *server = ack_to(full, name_journal());
+    int fd = wire_connect(server->port);
+    wire_send(fd, "hello");
+    ck_assert_int_eq(wire_end(fd), WIRE_RST);
+    close(fd);
+    ck_assert_int_eq(pair_stop(server), 0);
+    close(full);
+    expect_err(server, "standard output: No space left on device");
+    struct records records = records_read(journal_path);
+    ck_assert_uint_eq(records.count, 1);
+    ck_assert_str_eq(record_text(records.line[0], "fate"), "output");
+    records_free(&records);
+}
+END_TEST
+
+/* A reader of our output that stops must not keep the server from its end. */
+START_TEST(ack_stuck_in_a_write)
+{
+    int in, out = pair_pipe(&in);
+    struct program *server = ack_to(out, name_journal());
+    char text[4001];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    int fd = wire_connect(server->port);
+    for (int i = 0; i < 40; i++)
+        wire_send(fd, text);
+    wire_read(fd);
+    pair_signal(server, SIGTERM);
+    pair_await_err(server, "draining 1,");
+    pair_signal(server, SIGTERM);
+    ck_assert_int_eq(pair_wait(server), 1);
+    ck_assert_int_eq(wire_end(fd), WIRE_RST);
+    close(fd);
+    close(in);
+    close(out);
+}
+END_TEST
+
+START_TEST(source_counts)
+{
+    static const struct {
+        const char *size, *first, *second;
+    } sizes[] = {{"3", "000", "001"},
+                 {"12", "000000000000", "000000000001"},
+                 {"20", "00000000000023456789", "00000000000123456789"}};
+    struct program *server =
+        pair_server("-H", "source", "-s", sizes[_i % 3].size, _i < 3 ? NULL : "-r", "1k", NULL);
+    int fd = wire_connect(server->port);
+    ck_assert_pstr_eq(wire_read(fd), sizes[_i % 3].first);
+    ck_assert_pstr_eq(wire_read(fd), sizes[_i % 3].second);
+    wire_finish(fd);
+    fd = wire_connect(server->port);
+    ck_assert_pstr_eq(wire_read(fd), sizes[_i % 3].first);
+    pair_signal(server, SIGTERM);
+    ck_assert_int_eq(wire_end(fd), WIRE_FIN);
+    close(fd);
+    ck_assert_int_eq(pair_wait(server), 0);
+}
+END_TEST
+
+/* Header and length agree where the codec hands the header over. */
+START_TEST(source_makes_headers)
+{
+    struct program *server = pair_server("-H", "source", "-s", "10", "-F",
+                                         "field:offset=1,width=2,order=le,adjust=0,strip=no", NULL);
+    int fd = wire_connect(server->port);
+    unsigned char bytes[20];
+    ck_assert_int_eq(recv(fd, bytes, sizeof(bytes), MSG_WAITALL), (ssize_t)sizeof(bytes));
+    ck_assert_mem_eq(bytes,
+                     "\0\7\0"
+                     "0000000",
+                     10);
+    ck_assert_mem_eq(bytes + 10,
+                     "\0\7\0"
+                     "0000001",
+                     10);
+    wire_reset(fd);
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+/* --- one-off --- */
+
+START_TEST(one_off_clean)
+{
+    struct program *server = pair_server("-1", NULL);
+    int fd = wire_connect(server->port);
+    wire_talk(fd, "hello", "hello");
+    ck_assert_int_lt(wire_try("127.0.0.1", server->port), 0);
+    wire_finish(fd);
+    ck_assert_int_eq(pair_wait(server), 0);
+}
+END_TEST
+
+START_TEST(one_off_reset)
+{
+    struct program *server = pair_server("--one-off", "-t", "2", NULL);
+    int fd = wire_connect(server->port);
+    wire_talk(fd, "hello", "hello");
+    wire_reset(fd);
+    ck_assert_int_eq(pair_wait(server), 56);
+}
+END_TEST
+
+START_TEST(one_off_without_a_connection)
+{
+    struct program *server = pair_server("-1", NULL);
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+/* --- the command line --- */
+
+static const struct {
+    const char *arguments[8];
+    int status;
+    const char *what;
+} refusals[] = {
+    {{NULL}, 2, "where to listen is missing"},
+    {{"65536"}, 2, "port 65536 is over 65535"},
+    {{"-H", "eco", "0"}, 2, "-H eco: there is no such handler; there are echo"},
+    {{"-s", "64", "0"}, 2, "-s belongs to -H source, and the handler is echo"},
+    {{"-r", "5", "-H", "upper", "0"}, 2, "-r belongs to -H source, and the handler is upper"},
+    {{"-H", "source", "-s", "2M", "--max-frame", "1M", "0"}, 2, "longer than --max-frame"},
+    {{"-H", "source", "-s", "256", "-F", "u8", "0"}, 2, "-s 256: such a frame cannot be made"},
+    {{"-H", "source", "-s", "1", "-F", "field:offset=0,width=2,strip=no", "0"},
+     2,
+     "-s 1: such a frame cannot be made"},
+    {{"-H", "ack", "-F", "field:offset=0,width=2,strip=no", "0"}, 2, "-H ack cannot say \"1 5\""},
+    {{"-H", "ack", "--journal", "jsonl:-", "0"}, 2, "standard output too"},
+    {{"--reuseport", "unix:/tmp/x"}, 2, "--reuseport: unix:/tmp/x is a unix socket"},
+    {{"--port-file", "x", "unix:/tmp/x"}, 2, "--port-file: unix:/tmp/x has no port"},
+    {{"--set", "fo", "0"}, 2, "--set"},
+    {{"-t", "0", "0"}, 2, "-t: '0' is under 1"},
+    {{"-m", "0", "0"}, 2, "-m: '0' is under 1"},
+    {{"--when-full", "wait", "0"}, 2, "defer|reject"},
+    {{"--backlog", "x", "0"}, 2, "--backlog"},
+    {{"--stdio", "hex", "0"}, 2, "--stdio belongs to synfin, the client"},
+    {{"--port-file", "/nowhere/x", "0"}, 71, "--port-file /nowhere/x cannot be written"},
+    {{"--journal", "jsonl:/nowhere/x", "0"}, 71, "/nowhere/x: No such file or directory"},
+    {{"unix:/nowhere/x"}, 71, "its folder is not there"},
+    {{"192.0.2.1:0"}, 71, "no interface here has this address"},
+};
+
+START_TEST(refused_at_the_start)
+{
+    struct start start = {.program = "synfind", .arguments = refusals[_i].arguments};
+    struct program *server = pair_start(&start);
+    ck_assert_msg(pair_wait(server) == refusals[_i].status, "%s: exit status %d\n%s",
+                  server->command, server->status, pair_err(server));
+    expect_err(server, refusals[_i].what);
+}
+END_TEST
+
+/* No socket gets the number of a closed standard descriptor. */
+START_TEST(closed_standard_descriptors)
+{
+    const char *arguments[] = {"-t", "1", "0", NULL};
+    struct start start = {
+        .arguments = arguments, .in = PAIR_CLOSED, .out = PAIR_CLOSED, .err = PAIR_CLOSED};
+    struct program *server = pair_server_start(&start);
+    int fd = wire_connect(server->port);
+    wire_talk(fd, "hello", "hello");
+    wire_finish(fd);
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+START_TEST(ack_with_stdout_closed)
+{
+    const char *arguments[] = {"-H", "ack", "0", NULL};
+    struct start start = {.program = "synfind", .arguments = arguments, .out = PAIR_CLOSED};
+    struct program *server = pair_start(&start);
+    ck_assert_int_eq(pair_wait(server), 71);
+    expect_err(server, "standard output is closed");
+}
+END_TEST
+
+static void add_tests(TCase *tc)
+{
+    tcase_add_loop_test(tc, address_forms, 0, COUNT(addresses));
+    tcase_add_test(tc, port_file_is_whole_and_alone);
+    tcase_add_test(tc, second_server_is_refused);
+    tcase_add_test(tc, reuseport_shares);
+    tcase_add_test(tc, unix_socket_is_made_and_removed);
+    tcase_add_test(tc, stale_unix_socket_is_replaced);
+    tcase_add_test(tc, live_unix_socket_is_refused);
+    tcase_add_test(tc, other_file_is_refused);
+    tcase_add_test(tc, other_socket_is_not_removed);
+    tcase_add_loop_test(tc, echo_and_upper, 0, 2);
+    tcase_add_test(tc, discard_says_nothing);
+    tcase_add_test(tc, ack_prints_and_confirms);
+    tcase_add_test(tc, ack_without_room_to_print);
+    tcase_add_test(tc, ack_stuck_in_a_write);
+    tcase_add_loop_test(tc, source_counts, 0, 6);
+    tcase_add_test(tc, source_makes_headers);
+    tcase_add_test(tc, one_off_clean);
+    tcase_add_test(tc, one_off_reset);
+    tcase_add_test(tc, one_off_without_a_connection);
+    tcase_add_loop_test(tc, refused_at_the_start, 0, COUNT(refusals));
+    tcase_add_test(tc, closed_standard_descriptors);
+    tcase_add_test(tc, ack_with_stdout_closed);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("server");
+    TCase *tc = tcase_create("from outside");
+    tcase_add_checked_fixture(tc, pair_begin, pair_end);
+    tcase_set_timeout(tc, pair_patience(60000) / 1000.0);
+    add_tests(tc);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
