@@ -122,12 +122,13 @@ START_TEST(defaults)
 }
 END_TEST
 
+static const char *const names[] = {"u8",    "u16be", "u16le", "u24be", "u24le",  "u32be",
+                                    "u32le", "u64be", "u64le", "field", "varint", "netstring",
+                                    "octet", "line",  "crlf",  "nul",   "mllp",   "delim",
+                                    "raw",   "dns",   "kafka", "mqtt",  "mysql",  "postgres"};
+
 START_TEST(list)
 {
-    static const char *const names[] = {"u8",    "u16be", "u16le", "u24be", "u24le",  "u32be",
-                                        "u32le", "u64be", "u64le", "field", "varint", "netstring",
-                                        "octet", "line",  "crlf",  "nul",   "mllp",   "delim",
-                                        "raw",   "dns",   "kafka", "mqtt",  "mysql",  "postgres"};
     char *text = NULL, *next, row[16];
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -143,6 +144,51 @@ START_TEST(list)
     for (char *line = strsep(&next, "\n"); line != NULL; line = strsep(&next, "\n"))
         ck_assert_msg(strlen(line) <= 100 && (*line == '\0' || line[strlen(line) - 1] != ' '), "%s",
                       line);
+    free(text);
+}
+END_TEST
+
+static char *read_page(void)
+{
+    FILE *file = fopen(TOP_SRCDIR "/doc/synfin-frame.7", "r");
+    char *text = NULL;
+    size_t size = 0;
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_gt(getdelim(&text, &size, '\0', file), 0);
+    fclose(file);
+    return text;
+}
+
+/* The page has every codec, and every codec with parameters on it is one. */
+START_TEST(man_page)
+{
+    char *text = read_page(), *next = text, word[32];
+    struct frame_codec codec;
+    struct error e = {0};
+    int shapes = 0;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(word, sizeof word, "Cm %s", names[i]);
+        ck_assert_msg(strstr(text, word) != NULL, "%s", names[i]);
+    }
+    while ((next = strpbrk(next, " \n")) != NULL) {
+        char *shape = ++next, *colon = shape + strcspn(shape, ": \n");
+        size_t n = strcspn(shape, " \n");
+        if (*colon != ':' || colon + 1 >= shape + n || n > 100 || shape[0] < 'a' || shape[0] > 'z')
+            continue;
+        char *copy = strndup(shape, n);
+        copy[colon - shape] = '\0';
+        bool known = false;
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+            known = known || strcmp(copy, names[i]) == 0;
+        copy[colon - shape] = ':';
+        ck_assert_msg(!known || frame_codec_parse(&codec, copy, LIMIT, &e) == 0, "%s: %s", copy,
+                      e.what);
+        shapes += known;
+        free(copy);
+    }
+    ck_assert_int_gt(shapes, 12);
     free(text);
 }
 END_TEST
@@ -325,6 +371,7 @@ static Suite *suite(void)
     tcase_add_test(cases, endless_text);
     tcase_add_test(cases, defaults);
     tcase_add_test(cases, list);
+    tcase_add_test(cases, man_page);
     tcase_add_test(cases, no_delimiter);
     tcase_add_test(cases, other_order);
     suite_add_tcase(suite, cases);
