@@ -54,7 +54,7 @@ bool frames_same(const struct frame_codec *codec, const struct frames_run *a,
  * its length. */
 size_t frames_body(const struct frame_codec *codec, bool first, struct frames_random *random,
                    size_t most, uint8_t *body);
-/* The shortest such body, of exactly this length if the codec can: for limits. 0: it cannot. */
+/* A body of exactly this length, for limits. False: no varint gives a message of that length. */
 bool frames_body_exact(const struct frame_codec *codec, size_t n, uint8_t *body);
 
 #endif
