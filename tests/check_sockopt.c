@@ -133,6 +133,33 @@ START_TEST(unknown_names_are_told_all)
 }
 END_TEST
 
+/* Whether the man page has an item ".It Cm name". */
+static bool page_has(const char *page, const char *name)
+{
+    char path[1000], line[1000], item[60];
+    bool found = false;
+    snprintf(path, sizeof path, "%s/doc/%s", TOP_SRCDIR, page);
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s cannot be read", path);
+    size_t length = (size_t)snprintf(item, sizeof item, ".It Cm %s", name);
+    while (!found && fgets(line, sizeof line, file))
+        found = strncmp(line, item, length) == 0 && strchr(" \n", line[length]);
+    fclose(file);
+    return found;
+}
+
+START_TEST(man_pages_have_each)
+{
+    for (unsigned i = 0; sockopt_name(i); i++) {
+        const char *name = sockopt_name(i), *text = any_value(name);
+        bool client = sockopt_check(text, USE_TALK, NULL) == 0;
+        bool server = sockopt_check(text, USE_SERVER, NULL) == 0;
+        ck_assert_msg(page_has("synfin.1", name) == client, "%s in synfin.1", name);
+        ck_assert_msg(page_has("synfind.8", name) == server, "%s in synfind.8", name);
+    }
+}
+END_TEST
+
 /* --- on sockets --- */
 
 static int tcp_socket(int family)
@@ -418,6 +445,7 @@ int main(void)
           *refusing = tcase_create("refusing"), *telling = tcase_create("telling");
     tcase_add_loop_test(checking, is_checked, 0, ROWS(rows));
     tcase_add_test(checking, unknown_names_are_told_all);
+    tcase_add_test(checking, man_pages_have_each);
     tcase_add_loop_test(applying, the_kernel_holds_it, 0, ROWS(held));
     tcase_add_loop_test(applying, accepted_sockets_have_it, 0, ROWS(held));
     tcase_add_test(applying, each_at_its_time);
