@@ -89,6 +89,16 @@ static int64_t peak_bytes(const struct program *program)
     return bytes;
 }
 
+/* Whether a checker's own memory counts as the server's. */
+static bool shadowed(void)
+{
+#ifdef __SANITIZE_THREAD__
+    return true;
+#else
+    return pair_wrapped();
+#endif
+}
+
 /* --- full --- */
 
 START_TEST(full_defers)
@@ -173,6 +183,8 @@ START_TEST(out_of_descriptors)
 {
     static const char *const arguments[][6] = {{"-t", "2", "0"}, {"-t", "2", "-m", "1000", "0"}};
     struct start start = {.arguments = arguments[_i], .descriptors = 64};
+    if (pair_wrapped() && _i == 1)
+        return; /* valgrind closes what it accepts over the limit */
     struct program *server = pair_server_start(&start);
     uint8_t *bytes = make_frames(1, BODY);
     struct peer_script script = {bytes, bytes, WIRE, WIRE, {{PEER_SEND, 0}, {PEER_TAKE, 0}}};
@@ -259,6 +271,27 @@ START_TEST(drain_under_load)
 }
 END_TEST
 
+/* Closing a listener resets what waits in its queue: so it is emptied first. */
+START_TEST(drain_takes_those_that_wait)
+{
+    struct program *server = pair_server("-m", "1", NULL);
+    int served = wire_connect(server->port), waiting[20];
+    wire_talk(served, "a", "a");
+    for (int i = 0; i < 20; i++)
+        waiting[i] = wire_connect(server->port);
+    pair_await_err(server, "full, 1 open");
+    pair_signal(server, SIGTERM);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(wire_end(waiting[i]), WIRE_FIN);
+    for (int i = 0; i < 20; i++)
+        wire_finish(waiting[i]);
+    wire_finish(served);
+    ck_assert_int_eq(pair_wait(server), 0);
+    expect_err(server, "draining 21, at most 30.0 s");
+    expect_err(server, "21 connections: all clean");
+}
+END_TEST
+
 /* Three that have sent 256 KiB, and take no reply. */
 static void begin_stopped(struct peers *peers, struct peer_script *script, struct program *server)
 {
@@ -333,9 +366,11 @@ START_TEST(stopped_readers)
 {
     const unsigned largest = 256 * 1024, frames = 12;
     unsigned count = pair_scaled(200);
+    char idle[24];
+    snprintf(idle, sizeof(idle), "%dms", pair_patience(2000));
     uint8_t *bytes = make_frames(frames, largest);
     struct program *server =
-        pair_server("--max-frame", "256K", "--idle-timeout", "2s", "--set", "rcvbuf=8K", "--set",
+        pair_server("--max-frame", "256K", "--idle-timeout", idle, "--set", "rcvbuf=8K", "--set",
                     "sndbuf=8K", "--journal", journal_to("memory.jsonl"), NULL);
     int64_t before = peak_bytes(server);
     struct peer_script script = {
@@ -352,7 +387,7 @@ START_TEST(stopped_readers)
     peers.met_arg = &busy;
     peers_run(&peers, count, pair_patience(PAIR_DEADLINE_MS));
     int64_t peak = peak_bytes(server) - before;
-    ck_assert_msg(pair_wrapped() || peak < bound, "%lld bytes, the bound is %lld", (long long)peak,
+    ck_assert_msg(shadowed() || peak < bound, "%lld bytes, the bound is %lld", (long long)peak,
                   (long long)bound);
     peers_free(&peers);
     close(busy.other);
@@ -450,6 +485,7 @@ int main(void)
     tcase_add_test(tc, full_rejects);
     tcase_add_loop_test(tc, out_of_descriptors, 0, 2);
     tcase_add_test(tc, drain_under_load);
+    tcase_add_test(tc, drain_takes_those_that_wait);
     tcase_add_test(tc, drain_is_cut_at_its_deadline);
     tcase_add_test(tc, second_signal_cuts);
     tcase_add_test(tc, stopped_readers);
