@@ -169,7 +169,7 @@ START_TEST(unix_queue_full)
     fill_unix(fds);
     ends(dial(unix_name(name), NULL, "--connect-timeout=300ms"), 28,
          "synfin: verdict: connect-timeout at connect: unix:",
-         "its accept queue stayed full after 30");
+         "its accept queue stayed full after ");
 }
 END_TEST
 
@@ -211,7 +211,7 @@ START_TEST(connect_timeout)
     fill_tcp(port, fds);
     struct program *client = dial("127.0.0.1", port, "--connect-timeout=300ms");
     ends(client, 28,
-         "synfin: verdict: connect-timeout at connect: 127.0.0.1:", ": no answer after 30");
+         "synfin: verdict: connect-timeout at connect: 127.0.0.1:", ": no answer after ");
     talk_said(client, "    try: a firewall drops it, the host is down, or its accept queue is full",
               NULL);
 }
@@ -334,25 +334,39 @@ START_TEST(no_name_server)
 }
 END_TEST
 
-/* A listener on the second of the name's addresses; the first refuses. */
+/* Listens on this address, and on the port that `port` says ("": from the system). */
+static int listen_at(const char *host, char port[8])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(port))};
+    socklen_t n = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(inet_pton(AF_INET, host, &address.sin_addr), 1);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, n), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &n), 0);
+    snprintf(port, 8, "%d", ntohs(address.sin_port));
+    return fd;
+}
+
+/* The system puts 127.0.0.1 first of such a name's addresses. */
 START_TEST(addresses_in_turn)
 {
-    char port[8], address[2][64];
+    char port[8] = "", address[64];
     struct records records;
     if (!own_network())
         return;
-    replace("/etc/hosts", "127.0.0.2 several\n127.0.0.1 several\n127.0.0.3 several\n");
+    replace("/etc/hosts", "127.0.0.1 several\n127.0.0.2 several\n");
     replace("/etc/nsswitch.conf", "hosts: files\n");
-    int listener = raw_listen(port), fd;
+    int listener = listen_at("127.0.0.2", port), fd;
     struct program *client = dial("several", port, "-v");
     fd = raw_accept(listener);
     raw_expect_fin(fd);
     close(fd);
     ck_assert_int_eq(pair_wait(client), 0);
-    snprintf(address[0], sizeof address[0], "127.0.0.1:%s", port);
+    snprintf(address, sizeof address, "127.0.0.2:%s", port);
     records = records_read(pair_file("journal"));
-    ck_assert_str_eq(record_text(records.line[0], "remote"), address[0]);
-    ck_assert_ptr_nonnull(strstr(record_text(records.line[0], "attempts"), address[0]));
+    ck_assert_str_eq(record_text(records.line[0], "remote"), address);
+    ck_assert_ptr_nonnull(strstr(record_text(records.line[0], "attempts"), "ECONNREFUSED"));
     records_free(&records);
 }
 END_TEST
@@ -380,14 +394,9 @@ START_TEST(a_silent_address_does_not_take_all)
     char port[8];
     if (!own_network())
         return;
-    int fds[4], listener = fill_tcp(port, fds), fd;
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t n = sizeof address;
-    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &n), 0);
-    inet_pton(AF_INET, "127.0.0.2", &address.sin_addr);
-    int second = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(second, (struct sockaddr *)&address, n), 0);
-    ck_assert_int_eq(listen(second, 1), 0);
+    int fds[4], fd;
+    fill_tcp(port, fds);
+    int second = listen_at("127.0.0.2", port);
     replace("/etc/hosts", "127.0.0.1 several\n127.0.0.2 several\n");
     replace("/etc/nsswitch.conf", "hosts: files\n");
     struct program *client = dial("several", port, "--connect-timeout=2s");
