@@ -14,7 +14,6 @@
 #include "pair.h"
 #include "records.h"
 
-#define DEADLINE_MS 15000
 #define OPTIONS_MAX 32
 #define BODY_MAX 2004
 #define SOURCE_BODY 1000
@@ -91,15 +90,16 @@ static struct peer_script script_of(const struct close_cell *cell)
 static void make_arguments(const char *arguments[OPTIONS_MAX], const struct close_cell *cell,
                            char words[512], const char *journal, const char *last)
 {
-    static char url[512];
+    static char url[512], soon[16];
     const char *const common[] = {"--set",     "rcvbuf=8K", "--set", "sndbuf=8K",
                                   "--journal", url,         last,    NULL};
     unsigned n = 0;
     char *save = NULL;
     snprintf(words, 512, "%s", cell->options);
     snprintf(url, sizeof(url), "jsonl:%s", journal);
+    snprintf(soon, sizeof(soon), "%dms", pair_patience(500));
     for (char *word = strtok_r(words, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
-        arguments[n++] = word;
+        arguments[n++] = strcmp(word, "SOON") == 0 ? soon : word;
     for (unsigned i = 0; common[i] != NULL; i++)
         arguments[n++] = common[i];
     arguments[n] = NULL;
@@ -260,7 +260,7 @@ void close_cell_server(const struct close_cell *cell, unsigned count)
     peers_connect(&peers, count, &script, (uint16_t)server.program->port);
     peers.met = stop_server;
     peers.met_arg = &server;
-    peers_run(&peers, count, pair_patience(DEADLINE_MS));
+    peers_run(&peers, count, pair_patience(PAIR_DEADLINE_MS));
     pair_await_lines(server.program, journal, count);
     stop_server(&server);
     ck_assert_msg(pair_wait(server.program) == cell->exit_status,
@@ -358,8 +358,9 @@ void close_cell_client(const struct close_cell *cell, unsigned count, unsigned t
         for (; i < end; i++) {
             journals[i] = journal_of(i);
             programs[i] = start_client(cell, input, port, journals[i]);
+            peers_run(&peers, 0, 1000);
         }
-        peers_run(&peers, end, pair_patience(DEADLINE_MS));
+        peers_run(&peers, end, pair_patience(PAIR_DEADLINE_MS));
         for (unsigned k = first; k < end; k++)
             pair_wait(programs[k]);
     }

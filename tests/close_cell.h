@@ -25,7 +25,7 @@ enum close_owed {
 
 struct close_cell {
     const char *name;
-    const char *options; /* of our program, separated by blanks */
+    const char *options; /* of our program, separated by blanks; SOON: a deadline that is to pass */
     size_t cut;
     struct peer_step steps[PEER_STEPS_MAX];
     const char *fate, *first, *time_wait;

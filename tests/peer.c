@@ -337,10 +337,9 @@ static void on_event(struct peers *peers, uint32_t id, uint32_t events)
     peer->connected = true;
     if ((events & EPOLLERR) != 0 && !will_read(peers, peer))
         was_cut(peers, peer);
-    else
+    do {
         advance(peers, peer);
-    while (peer->reading && !peer->done && read_some(peers, peer, SIZE_MAX))
-        ;
+    } while (peer->reading && !peer->done && read_some(peers, peer, SIZE_MAX));
     if (peers->meeting > 0 && peers->meeting + peers->done == peers->count)
         meet(peers);
 }
@@ -375,22 +374,27 @@ static void complain(const struct peers *peers, unsigned wanted)
                  peers->begun);
 }
 
-void peers_run(struct peers *peers, unsigned done, int ms)
+static void run_once(struct peers *peers, int ms)
 {
     struct epoll_event events[64];
-    int64_t due = pair_now_ms() + ms;
-    while (peers->done < done) {
-        int64_t left = due - pair_now_ms();
-        int n = left > 0 ? epoll_wait(peers->epoll, events, 64, (int)left) : 0;
-        if (n == 0)
-            complain(peers, done);
-        for (int i = 0; i < n; i++) {
-            if (events[i].data.u32 == peers->count)
-                accept_one(peers);
-            else
-                on_event(peers, events[i].data.u32, events[i].events);
-        }
-        for (unsigned i = 0; i < peers->begun; i++)
-            set_interest(peers, &peers->all[i], i);
+    int n = epoll_wait(peers->epoll, events, 64, ms);
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.u32 == peers->count)
+            accept_one(peers);
+        else
+            on_event(peers, events[i].data.u32, events[i].events);
     }
+    for (unsigned i = 0; n > 0 && i < peers->begun; i++)
+        set_interest(peers, &peers->all[i], i);
+}
+
+void peers_run(struct peers *peers, unsigned done, int ms)
+{
+    int64_t due = pair_now_ms() + ms;
+    do {
+        int64_t left = due - pair_now_ms();
+        if (left <= 0)
+            complain(peers, done);
+        run_once(peers, done > 0 ? (int)left : 0);
+    } while (peers->done < done);
 }

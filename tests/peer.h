@@ -70,8 +70,8 @@ void peers_connect(struct peers *peers, unsigned count, const struct peer_script
                    uint16_t port);
 /* Awaits `count` connections on a port from the system. */
 void peers_listen(struct peers *peers, unsigned count, const struct peer_script *script);
-/* Runs until `done` scripts have ended. Fails the test, and says where the first one stands, if
- * they have not after `ms`. */
+/* Runs until `done` scripts have ended (0: does what there is to do now). Fails the test, and says
+ * where the first one stands, if they have not after `ms`. */
 void peers_run(struct peers *peers, unsigned done, int ms);
 /* Fills time_wait_ours (this side holds it) and time_wait_theirs from the kernel's table. False,
  * and nothing filled, where the kernel may have dropped some: over its limit. */
