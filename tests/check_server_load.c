@@ -349,15 +349,11 @@ END_TEST
 
 /* --- memory --- */
 
-struct busy {
-    struct program *server;
-    int other;
-};
-
-static void others_are_served(void *arg)
+static void others_are_served(void *server)
 {
-    const struct busy *busy = arg;
-    wire_talk(busy->other, "still here", "still here");
+    int fd = wire_connect(((struct program *)server)->port);
+    wire_talk(fd, "still here", "still here");
+    close(fd);
 }
 
 /* Stopped readers, each with more frames of the largest size under way than its bound holds. The
@@ -377,20 +373,17 @@ START_TEST(stopped_readers)
         .out = bytes,
         .out_length = (size_t)frames * (largest + 4),
         .steps = {{PEER_SEND, 2 * largest}, {PEER_MEET, 0}, {PEER_SEND, 0}, {PEER_AWAIT_RST, 0}}};
-    struct busy busy = {server, wire_connect(server->port)};
     int64_t bound = (int64_t)count * 2 * (largest + 1024 * 1024);
     struct peers peers;
 
-    wire_talk(busy.other, "here", "here");
     peers_connect(&peers, count, &script, (uint16_t)server->port);
     peers.met = others_are_served;
-    peers.met_arg = &busy;
+    peers.met_arg = server;
     peers_run(&peers, count, pair_patience(PAIR_DEADLINE_MS));
     int64_t peak = peak_bytes(server) - before;
     ck_assert_msg(shadowed() || peak < bound, "%lld bytes, the bound is %lld", (long long)peak,
                   (long long)bound);
     peers_free(&peers);
-    close(busy.other);
     ck_assert_int_eq(pair_stop(server), 0);
     struct records records = records_of("memory.jsonl");
     ck_assert_uint_eq(count_fate(&records, "slow-reader"), count);
