@@ -50,6 +50,7 @@ static void begin(struct drain *drain, int signal_number)
 {
     drain->begun = true;
     drain->began_us = clock_us();
+    drain->timeouts = crew_sum(drain->crew).fates[FATE_DRAIN_TIMEOUT];
     /* From here on the last one to close says so. */
     atomic_store(&drain->crew->tells_empty, true);
     acceptor_stop(drain->acceptor);

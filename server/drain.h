@@ -21,6 +21,7 @@ struct drain {
     bool told;           /* all workers have heard of the last step */
     uint64_t began_us;   /* at */
     uint64_t began_with; /* connections */
+    uint64_t timeouts;   /* lives ended by drain-timeout before: on their own, not by this drain */
     struct deadline limit;
 };
 

@@ -128,7 +128,7 @@ static void tell_start(const struct server *s)
 /* A connection's own deadline may pass just before the drain's. */
 static bool was_cut(const struct server *s, const struct tally_sum *sum)
 {
-    return s->drain.cut || sum->fates[FATE_DRAIN_TIMEOUT] > 0;
+    return s->drain.cut || sum->fates[FATE_DRAIN_TIMEOUT] > s->drain.timeouts;
 }
 
 static void tell_frames(const struct server *s, const struct tally_sum *sum)

@@ -15,8 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "pair.h"
-#include "records.h"
+#include "serving.h"
 #include "wire.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -95,12 +94,6 @@ static struct program *start_at(const char *address, const char *option)
     return pair_start(&start);
 }
 
-static void expect_err(struct program *program, const char *text)
-{
-    ck_assert_msg(strstr(pair_err(program), text) != NULL, "%s does not say '%s' but:\n%s",
-                  program->command, text, pair_err(program));
-}
-
 START_TEST(second_server_is_refused)
 {
     struct program *first = pair_server("-t", "1", NULL);
@@ -109,8 +102,8 @@ START_TEST(second_server_is_refused)
     ck_assert_int_eq(pair_wait(second), 71);
     snprintf(where, sizeof(where), "127.0.0.1:%d: Address already in use", first->port);
     snprintf(mend, sizeof(mend), "ss -ltnp 'sport = :%d'", first->port);
-    expect_err(second, where);
-    expect_err(second, mend);
+    serving_expect_err(second, where);
+    serving_expect_err(second, mend);
     second = start_at(first->port_text, "--reuseport");
     ck_assert_int_eq(pair_wait(second), 71);
     expect_reach("127.0.0.1", first->port, true);
@@ -184,7 +177,7 @@ START_TEST(live_unix_socket_is_refused)
     name_unix();
     struct program *first = unix_server(), *second = start_at(unix_address, NULL);
     ck_assert_int_eq(pair_wait(second), 71);
-    expect_err(second, "a server is listening there");
+    serving_expect_err(second, "a server is listening there");
     expect_unix_echo();
     ck_assert_int_eq(pair_stop(first), 0);
 }
@@ -198,7 +191,7 @@ START_TEST(other_file_is_refused)
     close(fd);
     struct program *server = start_at(unix_address, NULL);
     ck_assert_int_eq(pair_wait(server), 71);
-    expect_err(server, "a file that is no socket is there");
+    serving_expect_err(server, "a file that is no socket is there");
     char *text = pair_read_file(unix_path, NULL);
     ck_assert_pstr_eq(text, "mine");
     free(text);
@@ -215,199 +208,6 @@ START_TEST(other_socket_is_not_removed)
     expect_unix_echo();
     ck_assert_int_eq(pair_stop(second), 0);
     ck_assert_int_ne(access(unix_path, F_OK), 0);
-}
-END_TEST
-
-/* --- handlers --- */
-
-START_TEST(echo_and_upper)
-{
-    static const char *const replies[][2] = {{"-Hecho", "gr\xc3\xbc\xc3\x9f 1z"},
-                                             {"-Hupper", "GR\xc3\xbc\xc3\x9f 1Z"}};
-    struct program *server = pair_server(replies[_i][0], NULL);
-    int fd = wire_connect(server->port);
-    wire_talk(fd, "gr\xc3\xbc\xc3\x9f 1z", replies[_i][1]);
-    wire_talk(fd, "", "");
-    wire_finish(fd);
-    ck_assert_int_eq(pair_stop(server), 0);
-    expect_err(server, "2 frames accepted, 2 answered, 0 lost");
-}
-END_TEST
-
-/* A length of 97 is an 'a'. */
-START_TEST(upper_leaves_headers)
-{
-    struct program *server =
-        pair_server("-H", "upper", "-F", "field:offset=0,width=1,strip=no", NULL);
-    int fd = wire_connect(server->port);
-    char bytes[98];
-    memset(bytes, 'b', sizeof(bytes));
-    bytes[0] = 'a';
-    ck_assert_int_eq(send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL), (ssize_t)sizeof(bytes));
-    ck_assert_int_eq(recv(fd, bytes, sizeof(bytes), MSG_WAITALL), (ssize_t)sizeof(bytes));
-    ck_assert_int_eq(bytes[0], 'a');
-    for (size_t i = 1; i < sizeof(bytes); i++)
-        ck_assert_int_eq(bytes[i], 'B');
-    wire_finish(fd);
-    ck_assert_int_eq(pair_stop(server), 0);
-}
-END_TEST
-
-START_TEST(discard_says_nothing)
-{
-    struct program *server = pair_server("-H", "discard", NULL);
-    int fd = wire_connect(server->port);
-    wire_send(fd, "hello");
-    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
-    ck_assert_ptr_null(wire_read(fd));
-    close(fd);
-    pair_await_err(server, "clean: ");
-    expect_err(server, "1 frame in, 0 out");
-    ck_assert_int_eq(pair_stop(server), 0);
-}
-END_TEST
-
-START_TEST(ack_prints_and_confirms)
-{
-    struct program *server = pair_server("-H", "ack", NULL);
-    int fd = wire_connect(server->port);
-    wire_talk(fd, "hello", "1 5");
-    wire_talk(fd, "", "2 0");
-    wire_talk(fd, "a\tb\x01", "3 4");
-    /* What is confirmed is printed. */
-    ck_assert_str_eq(pair_out(server, NULL), "hello\n\na\tb\x01\n");
-    wire_finish(fd);
-    ck_assert_int_eq(pair_stop(server), 0);
-}
-END_TEST
-
-static struct program *ack_to(int out, const char *journal)
-{
-    const char *arguments[] = {"-x", "-H", "ack", "--journal", journal, "0", NULL};
-    struct start start = {.arguments = arguments, .out = out};
-    return pair_server_start(&start);
-}
-
-static char journal_path[300], journal_url[310];
-
-static const char *name_journal(void)
-{
-    snprintf(journal_path, sizeof(journal_path), "%s", pair_file("server.jsonl"));
-    snprintf(journal_url, sizeof(journal_url), "jsonl:%s", journal_path);
-    return journal_url;
-}
-
-START_TEST(ack_without_room_to_print)
-{
-    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
-    struct program *server = ack_to(full, name_journal());
-    int fd = wire_connect(server->port);
-    wire_send(fd, "hello");
-    ck_assert_int_eq(wire_end(fd), WIRE_RST);
-    close(fd);
-    ck_assert_int_eq(pair_stop(server), 0);
-    close(full);
-    expect_err(server, "standard output: No space left on device");
-    struct records records = records_read(journal_path);
-    ck_assert_uint_eq(records.count, 1);
-    ck_assert_str_eq(record_text(records.line[0], "fate"), "output");
-    records_free(&records);
-}
-END_TEST
-
-/* A reader of our output that stops must not keep the server from its end. */
-START_TEST(ack_stuck_in_a_write)
-{
-    int in, out = pair_pipe(&in);
-    struct program *server = ack_to(out, name_journal());
-    char text[4001];
-    memset(text, 'x', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
-    int fd = wire_connect(server->port);
-    for (int i = 0; i < 40; i++)
-        wire_send(fd, text);
-    pair_await_err(server, "frame 40, "); /* by then more is accepted than the pipe holds */
-    pair_signal(server, SIGTERM);
-    pair_await_err(server, "draining 1,");
-    pair_signal(server, SIGTERM);
-    ck_assert_int_eq(pair_wait(server), 1);
-    ck_assert_int_eq(wire_end(fd), WIRE_RST);
-    close(fd);
-    close(in);
-    close(out);
-}
-END_TEST
-
-START_TEST(source_counts)
-{
-    static const struct {
-        const char *size, *first, *second;
-    } sizes[] = {{"3", "000", "001"},
-                 {"12", "000000000000", "000000000001"},
-                 {"20", "00000000000023456789", "00000000000123456789"}};
-    struct program *server =
-        pair_server("-H", "source", "-s", sizes[_i % 3].size, _i < 3 ? NULL : "-r", "1k", NULL);
-    int fd = wire_connect(server->port);
-    ck_assert_pstr_eq(wire_read(fd), sizes[_i % 3].first);
-    ck_assert_pstr_eq(wire_read(fd), sizes[_i % 3].second);
-    wire_finish(fd);
-    fd = wire_connect(server->port);
-    ck_assert_pstr_eq(wire_read(fd), sizes[_i % 3].first);
-    pair_signal(server, SIGTERM);
-    ck_assert_int_eq(wire_end(fd), WIRE_FIN);
-    close(fd);
-    ck_assert_int_eq(pair_wait(server), 0);
-}
-END_TEST
-
-/* Header and length agree where the codec hands the header over. */
-START_TEST(source_makes_headers)
-{
-    struct program *server = pair_server("-H", "source", "-s", "10", "-F",
-                                         "field:offset=1,width=2,order=le,adjust=0,strip=no", NULL);
-    int fd = wire_connect(server->port);
-    unsigned char bytes[20];
-    ck_assert_int_eq(recv(fd, bytes, sizeof(bytes), MSG_WAITALL), (ssize_t)sizeof(bytes));
-    ck_assert_mem_eq(bytes,
-                     "\0\7\0"
-                     "0000000",
-                     10);
-    ck_assert_mem_eq(bytes + 10,
-                     "\0\7\0"
-                     "0000001",
-                     10);
-    wire_reset(fd);
-    ck_assert_int_eq(pair_stop(server), 0);
-}
-END_TEST
-
-/* --- one-off --- */
-
-START_TEST(one_off_clean)
-{
-    struct program *server = pair_server("-1", NULL);
-    int fd = wire_connect(server->port);
-    wire_talk(fd, "hello", "hello");
-    ck_assert_int_lt(wire_try("127.0.0.1", server->port), 0);
-    wire_finish(fd);
-    ck_assert_int_eq(pair_wait(server), 0);
-}
-END_TEST
-
-START_TEST(one_off_reset)
-{
-    struct program *server = pair_server("--one-off", "-t", "2", NULL);
-    int fd = wire_connect(server->port);
-    wire_talk(fd, "hello", "hello");
-    wire_reset(fd);
-    ck_assert_int_eq(pair_wait(server), 56);
-}
-END_TEST
-
-START_TEST(one_off_without_a_connection)
-{
-    struct program *server = pair_server("-1", NULL);
-    ck_assert_int_eq(pair_stop(server), 0);
 }
 END_TEST
 
@@ -450,7 +250,7 @@ START_TEST(refused_at_the_start)
     struct program *server = pair_start(&start);
     ck_assert_msg(pair_wait(server) == refusals[_i].status, "%s: exit status %d\n%s",
                   server->command, server->status, pair_err(server));
-    expect_err(server, refusals[_i].what);
+    serving_expect_err(server, refusals[_i].what);
 }
 END_TEST
 
@@ -470,18 +270,12 @@ START_TEST(closed_standard_descriptors)
 }
 END_TEST
 
-START_TEST(ack_with_stdout_closed)
+int main(void)
 {
-    const char *arguments[] = {"-H", "ack", "0", NULL};
-    struct start start = {.program = "synfind", .arguments = arguments, .out = PAIR_CLOSED};
-    struct program *server = pair_start(&start);
-    ck_assert_int_eq(pair_wait(server), 71);
-    expect_err(server, "standard output is closed");
-}
-END_TEST
-
-static void add_tests(TCase *tc)
-{
+    Suite *suite = suite_create("server");
+    TCase *tc = tcase_create("from outside");
+    tcase_add_checked_fixture(tc, pair_begin, pair_end);
+    tcase_set_timeout(tc, pair_patience(60000) / 1000.0);
     tcase_add_loop_test(tc, address_forms, 0, COUNT(addresses));
     tcase_add_test(tc, port_file_is_whole_and_alone);
     tcase_add_test(tc, second_server_is_refused);
@@ -491,29 +285,8 @@ static void add_tests(TCase *tc)
     tcase_add_test(tc, live_unix_socket_is_refused);
     tcase_add_test(tc, other_file_is_refused);
     tcase_add_test(tc, other_socket_is_not_removed);
-    tcase_add_loop_test(tc, echo_and_upper, 0, 2);
-    tcase_add_test(tc, upper_leaves_headers);
-    tcase_add_test(tc, discard_says_nothing);
-    tcase_add_test(tc, ack_prints_and_confirms);
-    tcase_add_test(tc, ack_without_room_to_print);
-    tcase_add_test(tc, ack_stuck_in_a_write);
-    tcase_add_loop_test(tc, source_counts, 0, 6);
-    tcase_add_test(tc, source_makes_headers);
-    tcase_add_test(tc, one_off_clean);
-    tcase_add_test(tc, one_off_reset);
-    tcase_add_test(tc, one_off_without_a_connection);
     tcase_add_loop_test(tc, refused_at_the_start, 0, COUNT(refusals));
     tcase_add_test(tc, closed_standard_descriptors);
-    tcase_add_test(tc, ack_with_stdout_closed);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("server");
-    TCase *tc = tcase_create("from outside");
-    tcase_add_checked_fixture(tc, pair_begin, pair_end);
-    tcase_set_timeout(tc, pair_patience(60000) / 1000.0);
-    add_tests(tc);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

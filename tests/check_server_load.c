@@ -1,71 +1,21 @@
-/* synfind under its limits: full, out of descriptors, drained, cut, flooded. */
+/* synfind under its limits: full, out of descriptors, flooded, before readers that stop. */
 #include "config.h"
 
 #include <check.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "pair.h"
-#include "peer.h"
-#include "records.h"
+#include "serving.h"
 #include "wire.h"
 
 #define BODY 64
 #define WIRE (BODY + 4) /* with its header */
 
 /* --- what the tests share --- */
-
-/* `count` numbered frames of `body` bytes. */
-static uint8_t *make_frames(unsigned count, unsigned body)
-{
-    size_t wire = body + 4U;
-    uint8_t *bytes = calloc(count, wire);
-    ck_assert_ptr_nonnull(bytes);
-    for (unsigned i = 0; i < count; i++) {
-        uint8_t *frame = bytes + i * wire;
-        for (unsigned b = 0; b < 4; b++) {
-            frame[b] = (uint8_t)(body >> (24 - 8 * b));
-            frame[4 + b] = (uint8_t)(i >> (24 - 8 * b));
-        }
-    }
-    return bytes;
-}
-
-static void expect_err(struct program *program, const char *text)
-{
-    ck_assert_msg(strstr(pair_err(program), text) != NULL, "%s does not say '%s' but:\n%s",
-                  program->command, text, pair_err(program));
-}
-
-static void terminate(void *server)
-{
-    pair_signal(server, SIGTERM);
-}
-
-static struct records records_of(const char *name)
-{
-    return records_read(pair_file(name));
-}
-
-static const char *journal_to(const char *name)
-{
-    static char url[320];
-    snprintf(url, sizeof(url), "jsonl:%s", pair_file(name));
-    return url;
-}
-
-static unsigned count_fate(const struct records *records, const char *fate)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < records->count; i++)
-        n += strcmp(record_text(records->line[i], "fate"), fate) == 0;
-    return n;
-}
 
 /* Nanoseconds of processor time that it has used. */
 static int64_t processor_ns(const struct program *program)
@@ -116,14 +66,14 @@ START_TEST(full_defers)
     wire_finish(b);
     wire_finish(c);
     ck_assert_int_eq(pair_stop(server), 0);
-    expect_err(server, "3 connections: all clean");
+    serving_expect_err(server, "3 connections: all clean");
 }
 END_TEST
 
 START_TEST(full_rejects)
 {
-    struct program *server = pair_server("-m", "2", "--when-full", "reject", "--journal",
-                                         journal_to("full.jsonl"), NULL);
+    struct program *server =
+        pair_server("-m", "2", "--when-full", "reject", "--journal", serving_journal(), NULL);
     int a = wire_connect(server->port), b = wire_connect(server->port);
     wire_talk(a, "a", "a");
     wire_talk(b, "b", "b");
@@ -137,10 +87,10 @@ START_TEST(full_rejects)
     wire_finish(b);
     wire_finish(c);
     ck_assert_int_eq(pair_stop(server), 0);
-    expect_err(server, "4 connections: 3 clean, 1 shed");
-    struct records records = records_of("full.jsonl");
+    serving_expect_err(server, "4 connections: 3 clean, 1 shed");
+    struct records records = serving_records();
     ck_assert_uint_eq(records.count, 4);
-    ck_assert_uint_eq(count_fate(&records, "shed"), 1);
+    ck_assert_uint_eq(serving_count_fate(&records, "shed"), 1);
     records_free(&records);
 }
 END_TEST
@@ -186,164 +136,28 @@ START_TEST(out_of_descriptors)
     if (pair_wrapped() && _i == 1)
         return; /* valgrind closes what it accepts over the limit */
     struct program *server = pair_server_start(&start);
-    uint8_t *bytes = make_frames(1, BODY);
+    uint8_t *bytes = serving_frames(1, BODY);
     struct peer_script script = {bytes, bytes, WIRE, WIRE, {{PEER_SEND, 0}, {PEER_TAKE, 0}}};
     unsigned room = room_of(server), count = 200, served = 0;
     struct peers peers;
 
     ck_assert_uint_lt(room, 64);
     peers_connect(&peers, count, &script, (uint16_t)server->port);
-    peers_run(&peers, room, pair_patience(PAIR_DEADLINE_MS));
+    serving_run(&peers, room);
     pair_await_err(server, _i == 0 ? "full, " : "Too many open files");
     ck_assert_uint_lt(peers.done, 64);
     double percent = processor_percent(server);
     ck_assert_msg(pair_wrapped() || percent < 5, "%.1f %% of a processor while full", percent);
     while ((served = peers.done) < count) {
         close_done(&peers);
-        peers_run(&peers, served + 1, pair_patience(PAIR_DEADLINE_MS));
+        serving_run(&peers, served + 1);
     }
     for (unsigned i = 0; i < count; i++)
         ck_assert_uint_eq(peers.all[i].received, WIRE);
     peers_free(&peers);
     ck_assert_int_eq(pair_stop(server), 0);
-    expect_err(server, "200 frames accepted, 200 answered, 0 lost");
+    serving_expect_err(server, "200 frames accepted, 200 answered, 0 lost");
     free(bytes);
-}
-END_TEST
-
-/* --- drain --- */
-
-static uint16_t port_in(const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    ck_assert_ptr_nonnull(colon);
-    return (uint16_t)atoi(colon + 1);
-}
-
-/* The server's records against what the raw clients received: every accepted frame answered. */
-static void hold_against_records(struct peers *peers, const struct records *records)
-{
-    ck_assert_uint_eq(records->count, peers->count);
-    for (unsigned i = 0; i < records->count; i++) {
-        const char *line = records->line[i];
-        struct peer *peer = peers_find(peers, port_in(record_text(line, "remote")));
-        ck_assert_ptr_nonnull(peer);
-        ck_assert(!peer->wrong && !peer->cut);
-        ck_assert_str_eq(record_text(line, "fate"), "clean");
-        ck_assert_str_eq(record_text(line, "closed_first"), "local");
-        ck_assert_int_eq(record_number(line, "unanswered"), 0);
-        ck_assert_uint_eq(peer->received, (size_t)record_number(line, "accepted") * WIRE);
-    }
-}
-
-START_TEST(drain_under_load)
-{
-    unsigned count = pair_scaled(500), frames = 1000;
-    uint8_t *bytes = make_frames(frames, BODY);
-    struct program *server = pair_server("-t", "2", "--journal", journal_to("drain.jsonl"), NULL);
-    struct peer_script script = {bytes,
-                                 bytes,
-                                 (size_t)frames * WIRE,
-                                 (size_t)frames * WIRE,
-                                 {{PEER_READ, 0},
-                                  {PEER_SEND, 500 * WIRE},
-                                  {PEER_MEET, 0},
-                                  {PEER_SEND, 0},
-                                  {PEER_AWAIT_FIN, 0},
-                                  {PEER_FIN, 0},
-                                  {PEER_CLOSE, 0}}};
-    struct peers peers;
-    char closed[80];
-
-    peers_connect(&peers, count, &script, (uint16_t)server->port);
-    peers.met = terminate;
-    peers.met_arg = server;
-    peers_run(&peers, count, pair_patience(PAIR_DEADLINE_MS));
-    ck_assert_int_eq(pair_wait(server), 0);
-    expect_err(server, ", 0 lost");
-    snprintf(closed, sizeof(closed), "we closed %u first: %u TIME_WAIT here", count, count);
-    expect_err(server, closed);
-    struct records records = records_of("drain.jsonl");
-    hold_against_records(&peers, &records);
-    records_free(&records);
-    peers_free(&peers);
-    free(bytes);
-}
-END_TEST
-
-/* Closing a listener resets what waits in its queue: so it is emptied first. */
-START_TEST(drain_takes_those_that_wait)
-{
-    struct program *server = pair_server("-m", "1", NULL);
-    int served = wire_connect(server->port), waiting[20];
-    wire_talk(served, "a", "a");
-    for (int i = 0; i < 20; i++)
-        waiting[i] = wire_connect(server->port);
-    pair_await_err(server, "full, 1 open");
-    pair_signal(server, SIGTERM);
-    for (int i = 0; i < 20; i++)
-        ck_assert_int_eq(wire_end(waiting[i]), WIRE_FIN);
-    for (int i = 0; i < 20; i++)
-        wire_finish(waiting[i]);
-    wire_finish(served);
-    ck_assert_int_eq(pair_wait(server), 0);
-    expect_err(server, "draining 21, at most 30.0 s");
-    expect_err(server, "21 connections: all clean");
-}
-END_TEST
-
-/* Three that have sent 256 KiB, and take no reply. */
-static void begin_stopped(struct peers *peers, struct peer_script *script, struct program *server)
-{
-    *script = (struct peer_script){.out = make_frames(256, 1020),
-                                   .out_length = 256 * 1024,
-                                   .steps = {{PEER_SEND, 0}, {PEER_MEET, 0}, {PEER_AWAIT_RST, 0}}};
-    peers_connect(peers, 3, script, (uint16_t)server->port);
-    peers->met = terminate;
-    peers->met_arg = server;
-}
-
-static void end_stopped(struct peers *peers, struct program *server, const char *fates)
-{
-    peers_run(peers, 3, pair_patience(PAIR_DEADLINE_MS));
-    ck_assert_int_eq(pair_wait(server), 1);
-    expect_err(server, fates);
-    expect_err(server, "cut after ");
-    free((void *)(uintptr_t)peers->script->out);
-    peers_free(peers);
-}
-
-START_TEST(drain_is_cut_at_its_deadline)
-{
-    struct program *server = pair_server("--drain-timeout", "1500ms", "--set", "sndbuf=8K", NULL);
-    struct peer_script script;
-    struct peers peers;
-    begin_stopped(&peers, &script, server);
-    end_stopped(&peers, server, "3 drain-timeout");
-    expect_err(server, "SIGTERM: no new connections, draining 3, at most 1.50 s");
-    expect_err(server, "0 closed, 3 left: #");
-    expect_err(server, " unsent");
-}
-END_TEST
-
-/* Not before the server has said who is left. */
-static void terminate_twice(void *server)
-{
-    terminate(server);
-    pair_await_err(server, " unsent");
-    terminate(server);
-}
-
-START_TEST(second_signal_cuts)
-{
-    struct program *server = pair_server("--drain-timeout", "off", "--set", "sndbuf=8K", NULL);
-    struct peer_script script;
-    struct peers peers;
-    begin_stopped(&peers, &script, server);
-    peers.met = terminate_twice;
-    end_stopped(&peers, server, "3 aborted");
-    expect_err(server, "draining 3, without a limit; a second one cuts them");
-    expect_err(server, "second signal: cutting 3 connections");
 }
 END_TEST
 
@@ -364,10 +178,10 @@ START_TEST(stopped_readers)
     unsigned count = pair_scaled(200);
     char idle[24];
     snprintf(idle, sizeof(idle), "%dms", pair_patience(2000));
-    uint8_t *bytes = make_frames(frames, largest);
+    uint8_t *bytes = serving_frames(frames, largest);
     struct program *server =
         pair_server("--max-frame", "256K", "--idle-timeout", idle, "--set", "rcvbuf=8K", "--set",
-                    "sndbuf=8K", "--journal", journal_to("memory.jsonl"), NULL);
+                    "sndbuf=8K", "--journal", serving_journal(), NULL);
     int64_t before = peak_bytes(server);
     struct peer_script script = {
         .out = bytes,
@@ -379,14 +193,14 @@ START_TEST(stopped_readers)
     peers_connect(&peers, count, &script, (uint16_t)server->port);
     peers.met = others_are_served;
     peers.met_arg = server;
-    peers_run(&peers, count, pair_patience(PAIR_DEADLINE_MS));
+    serving_run(&peers, count);
     int64_t peak = peak_bytes(server) - before;
     ck_assert_msg(shadowed() || peak < bound, "%lld bytes, the bound is %lld", (long long)peak,
                   (long long)bound);
     peers_free(&peers);
     ck_assert_int_eq(pair_stop(server), 0);
-    struct records records = records_of("memory.jsonl");
-    ck_assert_uint_eq(count_fate(&records, "slow-reader"), count);
+    struct records records = serving_records();
+    ck_assert_uint_eq(serving_count_fate(&records, "slow-reader"), count);
     records_free(&records);
     free(bytes);
 }
@@ -417,7 +231,7 @@ static unsigned count_summed(const char *text)
 
 static void flood(struct program *server, unsigned count)
 {
-    uint8_t *bytes = make_frames(1, BODY);
+    uint8_t *bytes = serving_frames(1, BODY);
     struct peer_script script = {
         bytes,
         bytes,
@@ -426,7 +240,7 @@ static void flood(struct program *server, unsigned count)
         {{PEER_SEND, 0}, {PEER_TAKE, 0}, {PEER_FIN, 0}, {PEER_AWAIT_FIN, 0}, {PEER_CLOSE, 0}}};
     struct peers peers;
     peers_connect(&peers, count, &script, (uint16_t)server->port);
-    peers_run(&peers, count, pair_patience(PAIR_DEADLINE_MS));
+    serving_run(&peers, count);
     peers_free(&peers);
     ck_assert_int_eq(pair_stop(server), 0);
     free(bytes);
@@ -442,7 +256,7 @@ START_TEST(many_ends_share_a_line)
     unsigned own = count_lines(pair_err(server), " clean: ");
     ck_assert_uint_le(own, 10 * (unsigned)(to.tv_sec - from.tv_sec + 3));
     ck_assert_uint_eq(own + count_summed(pair_err(server)), 400);
-    expect_err(server, "400 connections: all clean");
+    serving_expect_err(server, "400 connections: all clean");
 }
 END_TEST
 
@@ -477,10 +291,6 @@ int main(void)
     tcase_add_test(tc, full_defers);
     tcase_add_test(tc, full_rejects);
     tcase_add_loop_test(tc, out_of_descriptors, 0, 2);
-    tcase_add_test(tc, drain_under_load);
-    tcase_add_test(tc, drain_takes_those_that_wait);
-    tcase_add_test(tc, drain_is_cut_at_its_deadline);
-    tcase_add_test(tc, second_signal_cuts);
     tcase_add_test(tc, stopped_readers);
     tcase_add_test(tc, many_ends_share_a_line);
     tcase_add_test(tc, verbose_has_a_line_each);
