@@ -59,7 +59,7 @@ plain() {
     -e 's/localhost [0-9]+/localhost PORT/g' \
     -e 's/fd [0-9]+|close\([0-9]+\)/FD/g' \
     -e 's/^kernel: .*/kernel/' \
-    -e 's/ +/ /g'
+    -e 's/ +/ /g; s/^ //'
 }
 
 start_server() { # COMMAND
