@@ -307,6 +307,10 @@ START_TEST(resolve_timeout)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (pair_wrapped()) {
+        fprintf(stderr, "passed over: a thread left inside getaddrinfo is a leak to valgrind\n");
+        return;
+    }
     if (!own_network())
         return;
     /* A name server that never answers. */
