@@ -111,7 +111,6 @@ struct judged {
     const struct close_cell *cell;
     const char *record;
     const struct peer *peer;
-    bool kernel; /* the kernel's table of TIME_WAIT is complete */
 };
 
 #define judge(j, condition, ...)                                                                   \
@@ -168,18 +167,13 @@ static void judge_peer_gets(const struct judged *j)
     judge(j, j->peer->received == wanted, "%zu bytes were owed", wanted);
 }
 
-/* The order of FINs as the peer's kernel saw it, and who holds TIME_WAIT by the system's table. */
-static void judge_kernel(const struct judged *j)
+/* The order of FINs as the peer's kernel saw it. */
+static void judge_order(const struct judged *j)
 {
     bool ours = strcmp(j->cell->time_wait, "ours") == 0;
-    bool theirs = strcmp(j->cell->time_wait, "theirs") == 0;
-    if (ours || theirs)
+    if (ours || strcmp(j->cell->time_wait, "theirs") == 0)
         judge(j, j->peer->first == (ours ? PEER_FIRST_THEM : PEER_FIRST_US),
               "the peer's kernel saw another order of FINs");
-    if (j->kernel)
-        judge(j, j->peer->time_wait_theirs == ours && j->peer->time_wait_ours == theirs,
-              "TIME_WAIT by the kernel: ours %d, theirs %d", j->peer->time_wait_theirs,
-              j->peer->time_wait_ours);
 }
 
 static void judge_clean(const struct judged *j)
@@ -204,8 +198,28 @@ static void judge_close(const struct judged *j)
     judge(j,
           accepted + record_number(j->record, "discarded") == record_number(j->record, "frames_in"),
           "accepted and discarded do not add up");
-    judge_kernel(j);
+    judge_order(j);
     judge_clean(j);
+}
+
+/* Who holds TIME_WAIT by the system's table: never the wrong end, and the right one but for a few.
+ * A duplicate of the last FIN, which a busy machine's timers can bring about, ends TIME_WAIT early
+ * (RFC 1337): its acknowledgement meets a socket that is closed, and RST comes back. */
+static void judge_time_wait(const struct close_cell *cell, struct peers *peers)
+{
+    unsigned ours = 0, theirs = 0, few = 1 + peers->count / 50;
+    bool want_ours = strcmp(cell->time_wait, "ours") == 0;
+    bool want_theirs = strcmp(cell->time_wait, "theirs") == 0;
+    if (!peers_time_wait(peers))
+        return;
+    for (unsigned i = 0; i < peers->count; i++) {
+        ours += peers->all[i].time_wait_theirs;
+        theirs += peers->all[i].time_wait_ours;
+    }
+    ck_assert_msg((want_ours ? ours + few >= peers->count : ours == 0) &&
+                      (want_theirs ? theirs + few >= peers->count : theirs == 0),
+                  "[%s] of %u connections the kernel has %u in TIME_WAIT here, %u there",
+                  cell->name, peers->count, ours, theirs);
 }
 
 /* The port at the end of "127.0.0.1:41872". */
@@ -233,7 +247,7 @@ static void stop_server(void *arg)
 static void judge_server(const struct close_cell *cell, struct peers *peers, const char *journal)
 {
     struct records records = records_read(journal);
-    struct judged j = {.cell = cell, .kernel = peers_time_wait(peers)};
+    struct judged j = {.cell = cell};
     ck_assert_msg(records.count == peers->count, "[%s] %u records of %u connections", cell->name,
                   records.count, peers->count);
     for (unsigned i = 0; i < records.count; i++) {
@@ -266,6 +280,7 @@ void close_cell_server(const struct close_cell *cell, unsigned count)
     ck_assert_msg(pair_wait(server.program) == cell->exit_status,
                   "[%s] exit status %d, not %d:\n%s", cell->name, server.program->status,
                   cell->exit_status, pair_err(server.program));
+    judge_time_wait(cell, &peers);
     judge_server(cell, &peers, journal);
     peers_free(&peers);
 }
@@ -303,10 +318,10 @@ static void judge_printed(const struct judged *j, struct program *program)
 }
 
 static void judge_client(const struct close_cell *cell, struct peers *peers,
-                         struct program *program, const char *journal, bool kernel)
+                         struct program *program, const char *journal)
 {
     struct records records = records_read(journal);
-    struct judged j = {.cell = cell, .kernel = kernel};
+    struct judged j = {.cell = cell};
     ck_assert_msg(records.count == 1, "[%s] %u records; stderr:\n%s", cell->name, records.count,
                   pair_err(program));
     j.record = records.line[0];
@@ -346,7 +361,6 @@ void close_cell_client(const struct close_cell *cell, unsigned count, unsigned t
     struct peers peers;
     char port[8];
     const char *input;
-    bool kernel;
 
     ck_assert(programs != NULL && journals != NULL);
     make_data();
@@ -364,9 +378,9 @@ void close_cell_client(const struct close_cell *cell, unsigned count, unsigned t
         for (unsigned k = first; k < end; k++)
             pair_wait(programs[k]);
     }
-    kernel = peers_time_wait(&peers);
+    judge_time_wait(cell, &peers);
     for (unsigned i = 0; i < count; i++)
-        judge_client(cell, &peers, programs[i], journals[i], kernel);
+        judge_client(cell, &peers, programs[i], journals[i]);
     peers_free(&peers);
     free(programs);
     free(journals);

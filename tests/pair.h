@@ -34,7 +34,6 @@ struct start {
 
 struct program {
     pid_t pid;
-    int pidfd; /* -1 once ended */
     bool ended;
     int status;          /* once ended: exit status, or 128 + the signal that killed it */
     struct rusage usage; /* once ended */
@@ -79,9 +78,14 @@ struct program *pair_client(const char *input, const char *argument, ...) __attr
  * (not stretched: pass pair_patience). */
 int pair_wait(struct program *program);
 bool pair_ends_within(struct program *program, int ms);
+/* Waits until a program ends or this descriptor is readable; what it holds is read and forgotten.
+ */
+void pair_poll(int fd, int ms);
 /* Waits until its captured stderr, or stdout, holds `text` (or fails, if it ends without). */
 void pair_await_err(struct program *program, const char *text);
 void pair_await_out(struct program *program, const char *text);
+/* Waits until its captured stdout or stderr holds `text`. Result: false if it ends without. */
+bool pair_tells(struct program *program, const char *text);
 /* Waits until the file has so many lines, or more (or fails, if the program ends without). */
 void pair_await_lines(struct program *program, const char *path, unsigned lines);
 void pair_signal(struct program *program, int signal_number);

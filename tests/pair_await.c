@@ -3,8 +3,6 @@
 #include "pair.h"
 
 #include <check.h>
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,24 +16,19 @@ static unsigned server_count;
 static void await(struct program *program, const char *watched,
                   bool (*seen)(struct program *, const void *), const void *arg, const char *what)
 {
-    int64_t due = pair_now_ms() + pair_patience(PAIR_DEADLINE_MS);
+    int64_t due = pair_now_ms() + pair_patience(PAIR_DEADLINE_MS), left = 1;
     int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    struct pollfd wait[2] = {{.fd = fd, .events = POLLIN},
-                             {.fd = program->pidfd, .events = POLLIN}};
-    char events[4096];
+    bool last = false;
     ck_assert_int_ge(
         inotify_add_watch(fd, watched, IN_MODIFY | IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE), 0);
     while (!seen(program, arg)) {
-        int64_t left = due - pair_now_ms();
-        if (program->ended || left <= 0)
+        if (last || left <= 0)
             ck_abort_msg("%s %s without %s; its stderr:\n%s", program->command,
                          program->ended ? "ended" : "is", what, pair_err(program));
-        if (poll(wait, 2, (int)left) < 0)
-            ck_assert_int_eq(errno, EINTR);
-        if (wait[1].revents != 0)
-            pair_ends_within(program, 0); /* what it wrote last is looked at once more */
-        while (read(fd, events, sizeof(events)) > 0)
-            ;
+        last = pair_ends_within(program, 0); /* what it wrote last is looked at once more */
+        if (!last)
+            pair_poll(fd, (int)left);
+        left = due - pair_now_ms();
     }
     close(fd);
 }
@@ -58,6 +51,17 @@ void pair_await_err(struct program *program, const char *text)
 void pair_await_out(struct program *program, const char *text)
 {
     await(program, program->out_path, out_holds, text, text);
+}
+
+static bool tells_or_ended(struct program *program, const void *text)
+{
+    return err_holds(program, text) || out_holds(program, text) || program->ended;
+}
+
+bool pair_tells(struct program *program, const char *text)
+{
+    await(program, pair_dir(), tells_or_ended, text, text);
+    return err_holds(program, text) || out_holds(program, text);
 }
 
 struct lines {

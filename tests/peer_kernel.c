@@ -24,7 +24,7 @@ static void read_table(struct peers *peers)
 {
     FILE *file = fopen("/proc/net/tcp", "re");
     char line[512];
-    ck_assert_ptr_nonnull(file);
+    ck_assert_msg(file != NULL, "/proc/net/tcp cannot be read");
     while (fgets(line, sizeof(line), file) != NULL) {
         unsigned local, remote, state;
         if (sscanf(line, " %*d: %*x:%x %*x:%x %x", &local, &remote, &state) != 3 || state != 6)
