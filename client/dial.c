@@ -276,7 +276,7 @@ static void resolved(void *arg, int code, int error, struct addrinfo *list)
         return;
     }
     struct error e;
-    enum fate fate = dial_resolve_fate(code, error);
+    enum fate fate = dial_resolve_fate(code);
     dial_resolve_text(dial->config, code, error, &e);
     report_fail(dial->conn, fate, &e);
 }

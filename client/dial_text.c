@@ -3,10 +3,12 @@
 #include "dial_text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "units.h"
 
@@ -201,13 +203,21 @@ void dial_text(const struct life *life, const struct endpoint *endpoint, enum fa
 
 /* --- names --- */
 
-enum fate dial_resolve_fate(int code, int error)
+/* The resolver does not say that it could not open its files: it finds no such name. */
+static bool has_descriptors(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno != EMFILE && errno != ENFILE;
+    close(fd);
+    return true;
+}
+
+enum fate dial_resolve_fate(int code)
 {
     if (code == EAI_MEMORY)
         return FATE_MEMORY;
-    return code == EAI_SYSTEM && error != 0 && fate_of(error, false) == FATE_NO_DESCRIPTOR
-               ? FATE_NO_DESCRIPTOR
-               : FATE_RESOLVE_FAILED;
+    return has_descriptors() ? FATE_RESOLVE_FAILED : FATE_NO_DESCRIPTOR;
 }
 
 void dial_resolve_text(const struct client_config *config, int code, int error, struct error *e)
@@ -215,7 +225,9 @@ void dial_resolve_text(const struct client_config *config, int code, int error, 
     const char *host = host_of(&config->endpoint);
     enum options_family family = config->options->family;
     const char *said = code == EAI_SYSTEM ? strerror(error) : gai_strerror(code);
-    if (family != FAMILY_ANY) {
+    if (dial_resolve_fate(code) == FATE_NO_DESCRIPTOR) {
+        error_what(e, "no descriptor left to resolve %s", host);
+    } else if (family != FAMILY_ANY) {
         error_what(e, "%s has no IPv%c address: %s", host, family == FAMILY_4 ? '4' : '6', said);
         error_mend(e, "without -%c; getent ahosts %s", family == FAMILY_4 ? '4' : '6', host);
     } else if (code == EAI_AGAIN) {

@@ -18,7 +18,7 @@ void dial_text(const struct life *life, const struct endpoint *endpoint, enum fa
                struct error *e);
 
 /* The same of a name that getaddrinfo refused with this code (and errno, for EAI_SYSTEM). */
-enum fate dial_resolve_fate(int code, int error);
+enum fate dial_resolve_fate(int code);
 void dial_resolve_text(const struct client_config *config, int code, int error, struct error *e);
 
 #endif

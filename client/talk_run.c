@@ -73,13 +73,9 @@ static void judge_output(struct talk *talk)
 
 static int finish(struct talk *talk, struct journal *journal)
 {
-    struct error e;
     judge_output(talk);
-    if (journal != NULL) {
+    if (journal != NULL)
         journal_put(journal, &talk->life);
-        if (journal_close(journal, &e) < 0)
-            log_error(&e);
-    }
     if (log_on(LOG_LEVEL_PHASE))
         life_account(&talk->life, stderr);
     tell_ambiguous(talk);
@@ -117,6 +113,8 @@ int talk_run(const struct client_config *config)
     if (talk.loop == NULL)
         return fail(FATE_NO_DESCRIPTOR, &e);
     int status = run(&talk, journal);
+    if (journal != NULL && journal_close(journal, &e) < 0)
+        log_error(&e);
     input_free(talk.input);
     output_free(talk.output);
     loop_free(talk.loop);

@@ -104,6 +104,44 @@ START_TEST(not_of_that_family)
 }
 END_TEST
 
+START_TEST(no_descriptor)
+{
+    const char *arguments[] = {"localhost", "9000", NULL};
+    struct program *client = pair_start(
+        &(struct start){.program = "synfin", .arguments = arguments, .descriptors = (rlim_t)_i});
+    if (pair_wrapped())
+        return; /* valgrind keeps some of them */
+    ck_assert_int_eq(pair_wait(client), 27);
+    talk_said(client, "synfin: ", "ulimit -n", NULL);
+}
+END_TEST
+
+START_TEST(ipv6)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    socklen_t n = sizeof address;
+    char text[64];
+    int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(listener, (struct sockaddr *)&address, n) != 0) {
+        fprintf(stderr, "passed over: no IPv6 here\n");
+        return;
+    }
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &n), 0);
+    snprintf(text, sizeof text, "[::1]:%d", ntohs(address.sin6_port));
+    const char *arguments[] = {"-6", text, NULL};
+    struct program *client =
+        pair_start(&(struct start){.program = "synfin", .arguments = arguments, .input = "a\n"});
+    int fd = raw_accept(listener);
+    raw_expect_frame(fd, "a");
+    raw_send_frame(fd, "A");
+    raw_expect_fin(fd);
+    close(fd);
+    ends(client, 0, NULL, NULL);
+    ck_assert_str_eq(pair_out(client, NULL), "A\n");
+}
+END_TEST
+
 /* --- unix sockets --- */
 
 static const char *unix_name(char name[300])
@@ -451,6 +489,8 @@ int main(void)
     tcase_add_test(t, refused);
     tcase_add_test(t, no_such_name);
     tcase_add_test(t, not_of_that_family);
+    tcase_add_loop_test(t, no_descriptor, 7, 9);
+    tcase_add_test(t, ipv6);
     tcase_add_test(t, unix_talks);
     tcase_add_test(t, unix_missing);
     tcase_add_test(t, unix_stale);
