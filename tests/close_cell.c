@@ -280,8 +280,8 @@ void close_cell_server(const struct close_cell *cell, unsigned count)
     ck_assert_msg(pair_wait(server.program) == cell->exit_status,
                   "[%s] exit status %d, not %d:\n%s", cell->name, server.program->status,
                   cell->exit_status, pair_err(server.program));
-    judge_time_wait(cell, &peers);
     judge_server(cell, &peers, journal);
+    judge_time_wait(cell, &peers);
     peers_free(&peers);
 }
 
@@ -378,9 +378,9 @@ void close_cell_client(const struct close_cell *cell, unsigned count, unsigned t
         for (unsigned k = first; k < end; k++)
             pair_wait(programs[k]);
     }
-    judge_time_wait(cell, &peers);
     for (unsigned i = 0; i < count; i++)
         judge_client(cell, &peers, programs[i], journals[i]);
+    judge_time_wait(cell, &peers);
     peers_free(&peers);
     free(programs);
     free(journals);
