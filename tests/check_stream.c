@@ -55,7 +55,7 @@ static void set_nonblocking(int fd)
 
 #define LINE_BYTES 1000
 #define STREAM_LINES 300000 /* 300 MB */
-#define MEMORY_KB (32 * 1024)
+#define MEMORY_KB (16 * 1024)
 
 /* The sanitizers keep what is freed for a while. */
 static void assert_small(const struct program *client)
