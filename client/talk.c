@@ -39,7 +39,8 @@ static void frame_refused(struct talk *talk, int result, const struct error *cau
     }
     error_what(&e, "frame %s of standard input: %s",
                units_text_count(number, input_frames(talk->input)), cause->what);
-    error_mend(&e, "%s", cause->mend);
+    error_mend(&e, "%s",
+               cause->mend[0] != '\0' ? cause->mend : "a -F that can hold it (--frame list)");
     input_failed(talk, &e);
 }
 

@@ -161,7 +161,8 @@ uint64_t transport_unread_bytes(const struct transport *t)
 
 uint64_t transport_unsent_bytes(const struct transport *t)
 {
-    return queue_bytes(t->fd, SIOCOUTQ);
+    /* On a unix socket what was written is the peer's already, and SIOCOUTQ counts memory. */
+    return transport_tcp_state(t) == -1 ? 0 : queue_bytes(t->fd, SIOCOUTQ);
 }
 
 static void address_from(union life_address *address, const struct sockaddr_storage *storage,

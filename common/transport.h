@@ -71,8 +71,8 @@ int transport_tcp_state(const struct transport *t);
 int transport_error(const struct transport *t);
 void transport_sample(const struct transport *t, struct life_kernel *kernel);
 uint64_t transport_unread_bytes(const struct transport *t); /* in the kernel: FIONREAD */
-uint64_t
-transport_unsent_bytes(const struct transport *t); /* in the kernel, not acknowledged: SIOCOUTQ */
+/* In the kernel, not acknowledged: SIOCOUTQ. A unix socket has none of these. */
+uint64_t transport_unsent_bytes(const struct transport *t);
 void transport_addresses(const struct transport *t, union life_address *local,
                          union life_address *remote);
 
