@@ -203,9 +203,10 @@ static void on_write(struct bufferevent *bev, void *arg)
         tell(c, what, "write callback");
     }
     conn_restart_deadline(c);
-    bool room = c->room_wanted || conn_output_bytes(c) == 0;
-    if (room && c->life.phase < PHASE_LINGER && c->opened) {
+    bool emptied = conn_output_bytes(c) == 0 && c->queued_bytes != c->emptied_bytes;
+    if ((c->room_wanted || emptied) && c->life.phase < PHASE_LINGER && c->opened) {
         c->room_wanted = false;
+        c->emptied_bytes = emptied ? c->queued_bytes : c->emptied_bytes;
         if (c->owner->room != NULL) {
             c->owner->room(c);
         }
@@ -315,6 +316,7 @@ int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
 {
     struct frame_wrap wrap;
     struct frame_fault fault;
+    char length[UNITS_TEXT];
 
     if (!conn_is_live(c) || c->life.phase == PHASE_LINGER || c->output_dead) {
         error_what(e, "the connection takes no more frames");
@@ -323,7 +325,7 @@ int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
     int result = frame_buffer_put(&c->config->codec, &c->out,
                                   bufferevent_get_output(c->transport.bev), body, n, &wrap, &fault);
     if (result == ERR_MEMORY) {
-        error_what(e, "out of memory for a frame of %zu bytes", n);
+        error_what(e, "out of memory for a frame of %s", units_text_exact_bytes(length, n));
     } else if (result < 0 && e != NULL) {
         frame_fault_text(&c->config->codec, &fault, e);
     }

@@ -28,10 +28,10 @@ struct conn_owner {
     void (*open)(struct conn *conn); /* connected, entering transfer: frames may be sent */
     /* A whole frame. `body` is borrowed until it returns. */
     void (*frame)(struct conn *conn, const uint8_t *body, size_t n);
-    void (*room)(struct conn *conn); /* the output fell to half of the high mark, or is empty now:
-                                        produce */
-    void (*drain)(struct conn *conn);     /* stop producing; say conn_nothing_owed when nothing is.
-                                             NULL: nothing is owed, ever */
+    void (*room)(struct conn *conn);  /* the output fell to half of the high mark, or is empty now:
+                                         produce */
+    void (*drain)(struct conn *conn); /* stop producing; say conn_nothing_owed when nothing is.
+                                         NULL: nothing is owed, ever */
     void (*peer_done)(struct conn *conn); /* the peer's FIN, all it sent before handed over; `drain`
                                              follows if no drain is under way */
     /* Exactly once, last. `life` is final; take what is needed, the connection is freed when this

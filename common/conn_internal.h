@@ -30,6 +30,7 @@ struct conn {
     struct reapable wake;
     uint64_t queued_bytes;  /* handed to the bufferevent's output since the beginning */
     uint64_t taken_bytes;   /* of these, taken by the kernel when the deadline was last set */
+    uint64_t emptied_bytes; /* of these, when the owner was last told that the output is empty */
     uint64_t handled_bytes; /* decoded and drained from the input */
     size_t smallest_out;    /* the smallest frame sent, wire bytes */
     int broken;  /* errno that ended the connection, told once the input has been handed over */

@@ -13,6 +13,9 @@
 
 #include "journal.h"
 
+/* Non-blocking, because opening a FIFO would otherwise wait for its reader, without a word. */
+#define FILE_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK)
+
 /* One JSON object a line, appended to a file or to standard output. */
 struct jsonl {
     int fd;
@@ -20,16 +23,22 @@ struct jsonl {
     char *name;
 };
 
+static const char *open_mend(int error)
+{
+    if (error == ENOENT) {
+        return "make its folder first";
+    }
+    if (error == ENXIO) {
+        return "it is a FIFO that nobody reads: start its reader first";
+    }
+    return "name a file that can be written";
+}
+
 static int jsonl_open(const char *rest, void **state, struct error *e)
 {
     struct stat status;
     bool to_stdout = strcmp(rest, "-") == 0;
 
-    if (*rest == '\0') {
-        error_what(e, "--journal jsonl: names no file");
-        error_mend(e, "write --journal jsonl:FILE, or jsonl:- for standard output");
-        return ERR_SYNTAX;
-    }
     struct jsonl *jsonl = calloc(1, sizeof *jsonl);
     char *name = strdup(to_stdout ? "standard output" : rest);
     if (jsonl == NULL || name == NULL) {
@@ -39,12 +48,10 @@ static int jsonl_open(const char *rest, void **state, struct error *e)
         return ERR_MEMORY;
     }
     jsonl->name = name;
-    jsonl->fd = to_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                          : open(rest, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    jsonl->fd = to_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) : open(rest, FILE_FLAGS, 0644);
     if (jsonl->fd < 0 || fstat(jsonl->fd, &status) < 0) {
         error_what(e, "cannot open the journal %s: %s", name, strerror(errno));
-        error_mend(e,
-                   errno == ENOENT ? "make its folder first" : "name a file that can be written");
+        error_mend(e, "%s", open_mend(errno));
         if (jsonl->fd >= 0) {
             close(jsonl->fd);
         }
@@ -111,7 +118,8 @@ static int jsonl_put(void *state, const char *const *lines, unsigned count, stru
     int result = write_all(jsonl->fd, iov, 2 * count);
     if (result < 0) {
         error_what(e, "cannot write to the journal %s: %s", jsonl->name, strerror(errno));
-        error_mend(e, "make room, or name another file");
+        error_mend(e, errno == EPIPE ? "let its reader read to the end, or name a file"
+                                     : "make room, or name another file");
         /* No half line stays; another process that appends as well keeps what it wrote only if it
          * came before. */
         if (before >= 0 && ftruncate(jsonl->fd, before) < 0) {

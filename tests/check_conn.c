@@ -28,7 +28,8 @@ static char said[4096];
 static struct life last; /* the record, as `closed` got it */
 static char last_detail[300];
 static void (*on_frame)(const uint8_t *body, size_t n);
-static bool keep_owing;
+static bool keep_owing, tell_room;
+static unsigned rooms;
 
 static void say(const char *word)
 {
@@ -61,7 +62,10 @@ static void owner_frame(struct conn *c, const uint8_t *body, size_t n)
 static void owner_room(struct conn *c)
 {
     ck_assert_uint_le(conn_unsent(c), CONN_OUTPUT_HIGH / 2);
-    say("room");
+    if (tell_room && rooms++ == 0) {
+        say("room"); /* once more when the output is empty; whether both are one depends on the
+                        peer's reads */
+    }
 }
 
 static void owner_drain(struct conn *c)
@@ -478,6 +482,7 @@ static void *read_all(void *arg)
 START_TEST(room_is_told_once_the_output_has_fallen)
 {
     pthread_t thread;
+    tell_room = true;
     open_conn();
     ck_assert_int_eq(loop_post(loop, fill, NULL), 0);
     ck_assert_int_eq(loop_post(loop, (void (*)(void *))loop_stop, loop), 0);

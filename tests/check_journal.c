@@ -107,7 +107,7 @@ static const struct refused {
     {"JSONL:records", "--journal JSONL:records: no such kind", "jsonl:FILE"},
     {"json:records", "no such kind", "jsonl:FILE"},
     {"jsonl2:records", "no such kind", "jsonl:FILE"},
-    {"jsonl:", "names no file", "jsonl:FILE"},
+    {"jsonl:", "nothing follows the colon", "jsonl:FILE"},
     {"jsonl:/nowhere/records", "/nowhere/records: No such file or directory", "folder"},
     {"jsonl:/dev", "/dev: Is a directory", "name a file"},
     {"jsonl:/dev/null/x", "/dev/null/x: Not a directory", "name a file"},
