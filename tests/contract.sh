@@ -6,6 +6,9 @@ set -u
 export SYNFIN_SCALE=10 SYNFIN_DEADLINE=4000
 unset SYNFIN_WRAP
 
+TMPDIR=$(mktemp -d) # failed tests leave their folders
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 failures=0
 
 # run ROWS... : check_close over these rows; its messages are in $said.

@@ -46,7 +46,8 @@ struct program {
 };
 
 void pair_begin(void);
-/* Kills what still runs, by pid, and removes the folder. */
+/* Kills what still runs, by pid, and removes the folder. A failed test does not come here: what it
+ * started dies with it, and its folder stays in TMPDIR to be looked at. */
 void pair_end(void);
 
 /* This test's own folder, empty at its beginning; and NAME in it (kept until pair_end). */
