@@ -184,6 +184,16 @@ START_TEST(unix_stale)
 }
 END_TEST
 
+START_TEST(unix_no_socket)
+{
+    char name[300];
+    int fd = open(pair_file("socket"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    close(fd);
+    ends(dial(unix_name(name), NULL, NULL), 7, "synfin: verdict: refused at connect: unix:",
+         "socket: it is no socket after ");
+}
+END_TEST
+
 /* As many as its accept queue holds, and one more, which gets EAGAIN. */
 static int fill_unix(int fds[2])
 {
@@ -310,6 +320,19 @@ static bool own_network(void)
     return true;
 }
 
+/* That, and files for the resolver that can be replaced: a bare system may lack some. */
+static bool own_names(void)
+{
+    static const char *const paths[] = {"/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf"};
+    for (unsigned i = 0; i < sizeof paths / sizeof *paths; i++) {
+        if (access(paths[i], F_OK) != 0) {
+            fprintf(stderr, "passed over: there is no %s to replace\n", paths[i]);
+            return false;
+        }
+    }
+    return own_network();
+}
+
 START_TEST(unreachable)
 {
     if (!own_network())
@@ -317,6 +340,20 @@ START_TEST(unreachable)
     ends(dial("198.51.100.1", "9000", NULL), 7,
          "synfin: verdict: unreachable at connect: 198.51.100.1:9000: Network is unreachable after",
          "    try: the way to it: ip route get 198.51.100.1");
+}
+END_TEST
+
+START_TEST(link_local_without_interface)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        fprintf(stderr, "passed over: no IPv6 here\n");
+        return;
+    }
+    close(fd);
+    ends(dial("fe80::1", "9000", NULL), 7,
+         "synfin: verdict: unreachable at connect: [fe80::1]:9000: Invalid argument after",
+         "    try: a link-local address needs its interface: fe80::1%eth0");
 }
 END_TEST
 
@@ -349,7 +386,7 @@ START_TEST(resolve_timeout)
         fprintf(stderr, "passed over: a thread left inside getaddrinfo is a leak to valgrind\n");
         return;
     }
-    if (!own_network())
+    if (!own_names())
         return;
     /* A name server that never answers. */
     int silent = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -366,7 +403,7 @@ END_TEST
 
 START_TEST(no_name_server)
 {
-    if (!own_network())
+    if (!own_names())
         return;
     replace("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
     replace("/etc/nsswitch.conf", "hosts: files dns\n");
@@ -395,7 +432,7 @@ START_TEST(addresses_in_turn)
 {
     char port[8] = "", address[64];
     struct records records;
-    if (!own_network())
+    if (!own_names())
         return;
     replace("/etc/hosts", "127.0.0.1 several\n127.0.0.2 several\n");
     replace("/etc/nsswitch.conf", "hosts: files\n");
@@ -416,7 +453,7 @@ END_TEST
 START_TEST(all_addresses_refuse)
 {
     char port[8], text[2][64];
-    if (!own_network())
+    if (!own_names())
         return;
     replace("/etc/hosts", "127.0.0.2 several\n127.0.0.3 several\n");
     replace("/etc/nsswitch.conf", "hosts: files\n");
@@ -434,7 +471,7 @@ END_TEST
 START_TEST(a_silent_address_does_not_take_all)
 {
     char port[8];
-    if (!own_network())
+    if (!own_names())
         return;
     int fds[4], fd;
     fill_tcp(port, fds);
@@ -489,16 +526,18 @@ int main(void)
     tcase_add_test(t, refused);
     tcase_add_test(t, no_such_name);
     tcase_add_test(t, not_of_that_family);
-    tcase_add_loop_test(t, no_descriptor, 7, 9);
+    tcase_add_loop_test(t, no_descriptor, 5, 9);
     tcase_add_test(t, ipv6);
     tcase_add_test(t, unix_talks);
     tcase_add_test(t, unix_missing);
     tcase_add_test(t, unix_stale);
+    tcase_add_test(t, unix_no_socket);
     tcase_add_test(t, unix_queue_full);
     tcase_add_test(t, unix_queue_has_room_again);
     tcase_add_test(t, connect_timeout);
     tcase_add_loop_test(t, interrupt_while_connecting, 1, 3);
     tcase_add_test(t, unreachable);
+    tcase_add_test(t, link_local_without_interface);
     tcase_add_test(t, no_port);
     tcase_add_test(t, resolve_timeout);
     tcase_add_test(t, no_name_server);
