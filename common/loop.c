@@ -3,13 +3,17 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "clock.h"
+
+#define BASE_DESCRIPTORS 4 /* an event_base's epoll, timer, and pair for signals */
 
 struct letter {
     STAILQ_ENTRY(letter) link;
@@ -219,6 +223,9 @@ int loop_on_signal(struct loop *loop, int signal_number, void (*fn)(int signal_n
     }
     s->fn = fn;
     s->arg = arg;
+    /* What libevent puts back when the event goes: a signal that comes then, at the very end, must
+     * not kill a program that is done. */
+    signal(signal_number, SIG_IGN);
     s->event = evsignal_new(loop->base, signal_number, signal_came, s);
     if (s->event == NULL || evsignal_add(s->event, NULL) < 0) {
         if (s->event != NULL) {
@@ -232,6 +239,26 @@ int loop_on_signal(struct loop *loop, int signal_number, void (*fn)(int signal_n
 }
 
 /* --- the loop itself --- */
+
+/* libevent ends the process, by a message of its own, where it finds no descriptor for its epoll,
+ * timer and pair: whether there are as many is asked first. */
+static bool has_descriptors(void)
+{
+    int fds[BASE_DESCRIPTORS];
+    int count = 0, error;
+
+    while (count < BASE_DESCRIPTORS &&
+           (fds[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
+        count++;
+    }
+    error = errno;
+    bool enough = count == BASE_DESCRIPTORS || (error != EMFILE && error != ENFILE);
+    while (count > 0) {
+        close(fds[--count]);
+    }
+    errno = error;
+    return enough;
+}
 
 static struct event_base *new_base(void)
 {
@@ -248,6 +275,9 @@ static struct event_base *new_base(void)
 
 static bool make_events(struct loop *loop)
 {
+    if (!has_descriptors()) {
+        return false;
+    }
     loop->base = new_base();
     loop->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->base == NULL || loop->mail_fd < 0) {
@@ -276,7 +306,7 @@ struct loop *loop_new(struct error *e)
     errno = 0;
     if (!make_events(loop)) {
         error_what(e, "cannot make an event loop: %s", strerror(errno));
-        error_mend(e, "ulimit -n: it needs three descriptors");
+        error_mend(e, "ulimit -n: it needs five descriptors");
         loop_free(loop);
         return NULL;
     }

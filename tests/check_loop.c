@@ -226,6 +226,18 @@ START_TEST(a_signal_runs_its_function_in_the_loop)
 }
 END_TEST
 
+START_TEST(a_signal_after_the_loop_has_gone_is_ignored)
+{
+    struct error e;
+    ck_assert_int_eq(loop_on_signal(loop, SIGUSR1, signalled, &first), 0);
+    loop_free(loop);
+    raise(SIGUSR1);
+    ck_assert_uint_eq(order_count, 0);
+    loop = loop_new(&e);
+    ck_assert_ptr_nonnull(loop);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loop");
@@ -238,6 +250,7 @@ int main(void)
     tcase_add_test(tcase, a_deadline_may_set_itself_again);
     tcase_add_test(tcase, the_reaper_runs_after_the_callback_and_in_order);
     tcase_add_test(tcase, a_signal_runs_its_function_in_the_loop);
+    tcase_add_test(tcase, a_signal_after_the_loop_has_gone_is_ignored);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
