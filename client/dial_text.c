@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "units.h"
@@ -67,13 +68,20 @@ static const struct life_attempt *attempt_of(const struct life *life, enum fate 
 
 /* --- evidence --- */
 
-static const char *error_text(int error, bool is_unix)
+/* The system refuses either alike. */
+static bool is_socket(const char *path)
 {
-    if (is_unix && error == ENOENT)
+    struct stat status;
+    return stat(path, &status) < 0 || S_ISSOCK(status.st_mode);
+}
+
+static const char *error_text(int error, const char *path)
+{
+    if (path != NULL && error == ENOENT)
         return "no such socket";
-    if (is_unix && error == ECONNREFUSED)
-        return "nobody listens on it";
-    if (is_unix && error == ETIMEDOUT)
+    if (path != NULL && error == ECONNREFUSED)
+        return is_socket(path) ? "nobody listens on it" : "it is no socket";
+    if (path != NULL && error == ETIMEDOUT)
         return "its accept queue stayed full";
     if (error == ETIMEDOUT)
         return "no answer";
@@ -88,7 +96,7 @@ static void attempts_text(const struct life *life, struct error *e)
         const struct life_attempt *attempt = &life->attempts[i];
         used += snprintf(text + used, sizeof text - used, "%s%s: %s after %s", i > 0 ? "; " : "",
                          life_address_text(address, &attempt->address, life->path),
-                         error_text(attempt->error, life->path != NULL),
+                         error_text(attempt->error, life->path),
                          units_text_duration(took, attempt->took_us));
         if (used >= sizeof text)
             break;
@@ -153,8 +161,24 @@ static void refused_mend(const struct endpoint *endpoint, int error, struct erro
                    host_of(endpoint), endpoint->port);
     else if (error == ENOENT)
         error_mend(e, "the server makes it when it starts: is it running, and is the path right?");
+    else if (!is_socket(endpoint->path))
+        error_mend(e, "the path of the server's socket: ss -lx lists those there are");
     else
         error_mend(e, "is the server running? ss -lx src %s", endpoint->path);
+}
+
+/* Of "[::1]:9000" or "127.0.0.1:9000" what stands before the port, without brackets; in place. */
+static const char *host_text(char *address)
+{
+    char *host = address[0] == '[' ? address + 1 : address;
+    *strrchr(host, ':') = '\0';
+    host[strcspn(host, "]")] = '\0';
+    return host;
+}
+
+static bool is_link_local(const union life_address *address)
+{
+    return address->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->in6.sin6_addr);
 }
 
 static void unreachable_mend(const struct life_attempt *attempt, const struct endpoint *endpoint,
@@ -169,9 +193,11 @@ static void unreachable_mend(const struct life_attempt *attempt, const struct en
     else if (attempt->error == EAFNOSUPPORT)
         error_mend(e, "this machine has no %s",
                    attempt->address.sa.sa_family == AF_INET6 ? "IPv6: try -4" : "IPv4: try -6");
+    else if (attempt->error == EINVAL && is_link_local(&attempt->address))
+        error_mend(e, "a link-local address needs its interface: %s%%eth0; ip -brief link",
+                   endpoint->host);
     else
-        error_mend(e, "the way to it: ip route get %.*s", (int)(strrchr(address, ':') - address),
-                   address);
+        error_mend(e, "the way to it: ip route get %s", host_text(address));
 }
 
 static void timeout_mend(const struct endpoint *endpoint, struct error *e)

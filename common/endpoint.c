@@ -125,6 +125,12 @@ static int put_host_port(struct endpoint *endpoint, bool server, const char *hos
         error_what(e, "%s", fault);
         return refuse(ERR_SYNTAX, e, server);
     }
+    if (strcmp(host, "*") == 0) { /* getaddrinfo would take it for this machine alone */
+        error_what(e, "'*' is no host");
+        error_mend(e, server ? "for every interface write :%.20s" : "for this machine write :%.20s",
+                   port_text);
+        return ERR_SYNTAX;
+    }
     int rc = parse_port(port_text, server, &port, e);
     if (rc < 0)
         return rc;

@@ -14,6 +14,7 @@ const char frame_why_negative[] = "the length is less than what it must count";
 const char frame_why_field[] = "the length does not fit its field";
 const char frame_why_short[] = "the length is less than what the field can say";
 const char frame_why_disagrees[] = "the length field disagrees with the length";
+const char frame_why_empty[] = "an octet count cannot be zero: no empty frame";
 const char frame_why_delimiter[] = "the body holds the delimiter";
 
 /* What a header says, or how many bytes it lacks at least. */

@@ -22,6 +22,7 @@ enum frame_kind {
 };
 
 #define FRAME_HEAD_MAX 32 /* longest header (and longest delimiter) any codec can have */
+#define FRAME_OPTION_MAX (UINT64_C(1) << 30)         /* what --max-frame takes: far from 32 bits */
 #define FRAME_LIMIT_MAX ((uint64_t)INT64_MAX - 1024) /* a larger max_body is cut to this */
 
 /* A codec: a row of the table, or what a text with parameters was parsed into. */

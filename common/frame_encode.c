@@ -127,8 +127,7 @@ static int wrap_up(const struct frame_codec *codec, const uint8_t *body, size_t 
         return 0;
     case FRAME_OCTET:
         if (n == 0)
-            return refuse(fault, ERR_FRAME_BAD, "an octet count cannot be zero: no empty frame", 0,
-                          0);
+            return refuse(fault, ERR_FRAME_BAD, frame_why_empty, 0, 0);
         put_decimal(wrap, n, ' ');
         return 0;
     case FRAME_DELIMITER:

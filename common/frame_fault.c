@@ -125,18 +125,18 @@ static bool protocol_hint(const struct frame_codec *codec, const struct frame_fa
     return true;
 }
 
-/* "--max-frame 128M lets it in": the next power of two. */
+/* "--max-frame 128M lets it in": the next power of two, if it may be asked for. */
 static void limit_hint(const struct frame_fault *fault, struct error *e)
 {
     uint64_t size = 1024;
     unsigned unit = 0;
 
-    while (size < fault->length && size < UINT64_C(1) << 40)
-        size *= 2;
-    if (size < fault->length) {
+    if (fault->length > FRAME_OPTION_MAX) {
         error_mend(e, "is the framing right? --frame list shows what there is");
         return;
     }
+    while (size < fault->length)
+        size *= 2;
     for (; size >= 1024 && unit < 3; unit++)
         size /= 1024;
     error_mend(e, "if the peer means it, --max-frame %" PRIu64 "%c lets it in", size, "BKMG"[unit]);
@@ -237,6 +237,8 @@ void frame_fault_text(const struct frame_codec *codec, const struct frame_fault 
     }
     prefix_text(fault, prefix, sizeof prefix);
     error_what(e, "%s%s", fault->why, prefix);
+    if (fault->why == frame_why_empty)
+        error_mend(e, "leave empty frames out; -F line and -F u32be have them");
     if (fault->prefix_length > 0 && !protocol_hint(codec, fault, e))
         error_mend(e, "is the framing right? --frame list shows what there is");
 }

@@ -36,6 +36,7 @@ extern const char frame_why_field[];     /* encode: does not fit; fault.limit: t
 extern const char frame_why_short[];     /* encode: under what adjust allows; fault.limit: least */
 extern const char frame_why_disagrees[]; /* encode, unstripped: fault.length says the field (0:
                                             shorter than its header), fault.limit has the body */
+extern const char frame_why_empty[];     /* encode: the codec has no empty frame */
 extern const char frame_why_delimiter[]; /* encode: the delimiter is at fault.length of limit B */
 
 /* The largest value a length field of this many bytes holds. */

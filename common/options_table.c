@@ -2,12 +2,13 @@
 
 #include "options.h"
 
+#include "frame.h"
+
 #define USE_BOTH (USE_SERVER | USE_TALK)
 #define AT(member) offsetof(struct options, member)
 
 #define DURATION_MIN 1000ULL           /* 1 ms: below it a deadline is the clock's noise */
 #define DURATION_MAX 31536000000000ULL /* a year; who waits longer says off */
-#define FRAME_MAX (1ULL << 30)         /* lengths and buffers stay far from 32 bits */
 #define RATE_MAX 1000000000ULL         /* a frame a nanosecond */
 
 static const char framing[] = "Frames", sockets[] = "Sockets", closing[] = "Deadlines",
@@ -29,7 +30,7 @@ static const struct options_row rows[] = {
      .use = USE_BOTH,
      .offset = AT(max_frame_bytes),
      .min = 1,
-     .max = FRAME_MAX,
+     .max = FRAME_OPTION_MAX,
      .initial = "16M",
      .group = framing,
      .help = "largest body accepted"},
@@ -67,7 +68,7 @@ static const struct options_row rows[] = {
      .use = USE_SERVER,
      .offset = AT(source_bytes),
      .min = 1,
-     .max = FRAME_MAX,
+     .max = FRAME_OPTION_MAX,
      .otherwise = "64 B",
      .group = serving,
      .help = "source: body of each frame"},

@@ -169,7 +169,11 @@ static int open_tcp(struct listener *listener, const struct server_config *confi
     if (said != 0) {
         error_what(e, "%s has no address to listen on: %s", endpoint->text,
                    said == EAI_SYSTEM ? strerror(errno) : gai_strerror(said));
-        error_mend(e, "write an address of this machine, or :PORT for all of them");
+        if (config->options->family != FAMILY_ANY)
+            error_mend(e, "leave -%c out, or write an address of that family",
+                       config->options->family == FAMILY_4 ? '4' : '6');
+        else
+            error_mend(e, "write an address of this machine, or :PORT for all of them");
         return ERR_SYSTEM;
     }
     for (int tries = 0; tries < PORT_TRIES && result < 0; tries++) {

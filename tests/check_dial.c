@@ -189,8 +189,8 @@ START_TEST(unix_no_socket)
     char name[300];
     int fd = open(pair_file("socket"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     close(fd);
-    ends(dial(unix_name(name), NULL, NULL), 7, "synfin: verdict: refused at connect: unix:",
-         "socket: it is no socket after ");
+    ends(dial(unix_name(name), NULL, NULL), 7,
+         "synfin: verdict: refused at connect: unix:", "socket: it is no socket after ");
 }
 END_TEST
 

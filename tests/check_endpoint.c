@@ -165,6 +165,8 @@ static const struct bad bad[] = {
     {{"a", "80.0"}, CLIENT, ERR_SYNTAX, "'80.0'", "1 to 65535"},
     {{"a", "no-such-service"}, CLIENT, ERR_SYNTAX, "'no-such-service'", "1 to 65535"},
     {{"9000", "localhost"}, CLIENT, ERR_SYNTAX, "'localhost' is no port", "localhost 9000"},
+    {{"*:9000"}, SERVER, ERR_SYNTAX, "'*' is no host", "every interface write :9000"},
+    {{"*", "9000"}, CLIENT, ERR_SYNTAX, "'*' is no host", "this machine write :9000"},
     {{"::1:9000"}, CLIENT, ERR_SYNTAX, "two ways", "[::1]:9000"},
     {{"::1:9000"}, SERVER, ERR_SYNTAX, "two ways", "[::1]:9000"},
     {{"fe80::1%eth0:9000"}, CLIENT, ERR_SYNTAX, "two ways", "[fe80::1%eth0]:9000"},

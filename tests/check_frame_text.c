@@ -207,7 +207,7 @@ static const struct {
     {"u8:adjust=5", NULL, 261, ERR_FRAME_TOO_LARGE, "at most 260 B", "-F u32be"},
     {"u8:adjust=5", NULL, 4, ERR_FRAME_BAD, "a body of 4 B is shorter than", "smaller adjust"},
     {"varint:max=1", NULL, 128, ERR_FRAME_TOO_LARGE, "at most 127 B", "-F u32be"},
-    {"octet", "", 0, ERR_FRAME_BAD, "no empty frame", ""},
+    {"octet", "", 0, ERR_FRAME_BAD, "no empty frame", "leave empty frames out"},
     {"mqtt", "\xc0\1", 2, ERR_FRAME_BAD, "of 2 B whose own length field makes it 3 B",
      "with their header"},
     {"mqtt", "\xc0\0x", 3, ERR_FRAME_BAD, "of 3 B whose own length field makes it 2 B",
@@ -276,7 +276,8 @@ static const struct {
     {"u64be", "220 smtp ready\r\n", 16, "prefix", "text, \"220 smtp\""},
     {"u32be", "\x16\3\1\2\0\1", 6, "prefix 16 03 01 02", "TLS handshake"},
     {"u32be", "\x15\3\3\0\2\2", 6, "prefix 15 03 03 00", "TLS alert"},
-    {"u32be", "\x7f\xff\xff\xff", 4, "2,147,483,647 B", "--max-frame 2G"},
+    {"u32be", "\x3f\xff\xff\xff", 4, "1,073,741,823 B", "--max-frame 1G"},
+    {"u32be", "\x40\0\0\1", 4, "1,073,741,825 B", "--frame list"}, /* more than can be asked for */
     {"u64be", "\xff\xff\xff\xff\xff\xff\xff\xff", 8, "at least 18,446,744,073,709,551,615 B",
      "--frame list"},
     {"u32be:adjust=-4", "\0\0\0\2", 4, "a length of 2 B is under the 4 B it must count",
