@@ -66,7 +66,7 @@ void by_hand_begin(struct by_hand *hand, struct loop *loop, const struct client_
     codec_text(wire, sizeof wire, &config->conn.codec);
     if (!stdio->hex && strcmp(stdio->codec.name, "line") != 0)
         snprintf(unit, sizeof unit, "%s message", stdio->codec.name);
-    log_line(LOG_LEVEL_NOTE, "each %s%s is a frame (%s: %s); ^D ends, ^C cuts", unit,
+    log_line(LOG_LEVEL_NOTE, "each %s%s is a frame (%s: %s); ^D ends, ^C twice cuts", unit,
              stdio->hex ? " of hex digits" : "", config->conn.codec.name, wire);
 }
 

@@ -55,6 +55,7 @@ int main(int argc, char **argv)
     stream_guard();
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file over ulimit -f: write(2) says EFBIG, and we say where */
     log_init("synfin", LOG_LEVEL_NOTE, false);
     int result = options_parse(&options, USE_TALK, argc, argv, &e);
     if (result < 0) {

@@ -215,6 +215,7 @@ static int set_up_loop(struct server *s, struct error *e)
     if (s->loop == NULL)
         return SERVER_EXIT_SYSTEM;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a journal over ulimit -f loses records, not the server */
     s->tick = event_new(loop_base(s->loop), -1, EV_PERSIST, on_tick, s);
     if (s->tick == NULL || event_add(s->tick, &a_second) < 0 ||
         loop_on_signal(s->loop, SIGINT, on_signal, s) < 0 ||

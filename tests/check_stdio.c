@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,9 +75,10 @@ START_TEST(shared_terminal)
     channel_assert_blocking(both.theirs);
     ends(client, 0);
     channel_assert_blocking(both.theirs);
-    talk_said(client,
-              "synfin: each line is a frame (u32be: 4-byte big-endian length); ^D ends, ^C cuts\n",
-              NULL);
+    talk_said(
+        client,
+        "synfin: each line is a frame (u32be: 4-byte big-endian length); ^D ends, ^C twice cuts\n",
+        NULL);
 }
 END_TEST
 
@@ -166,6 +168,22 @@ START_TEST(stdout_full)
     ends(client, 23);
     talk_said(client, "verdict: output at ", "standard output is full (No space left on device)\n",
               "    try: make room", NULL);
+}
+END_TEST
+
+/* The system would end the client by SIGXFSZ. */
+START_TEST(stdout_over_limit)
+{
+    struct rlimit before, small;
+    int fd = open(pair_file("out"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(lseek(fd, 1 << 20, SEEK_SET), 1 << 20);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    struct program *client = client_start(&(struct start){.input = CHANNEL_TEXT, .out = fd}, "-q");
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    ends(client, 23);
+    talk_said(client, "verdict: output at ", "    try: ", NULL);
 }
 END_TEST
 
@@ -269,6 +287,7 @@ int main(void)
     tcase_add_test(t, stdin_for_writing);
     tcase_add_test(t, stdin_null);
     tcase_add_test(t, stdout_full);
+    tcase_add_test(t, stdout_over_limit);
     tcase_add_test(t, stdout_closed);
     tcase_add_test(t, stdout_closed_unused);
     tcase_add_test(t, all_closed);
