@@ -137,11 +137,18 @@ static void json_attempts(FILE *out, const struct life *life)
     putc(']', out);
 }
 
+static void json_address(FILE *out, const char *name, const union life_address *address,
+                         const char *path)
+{
+    char text[LIFE_ADDRESS_TEXT];
+    life_address_text(text, address, path);
+    json_text(out, name, strcmp(text, "-") == 0 ? NULL : text);
+}
+
 char *life_json(const struct life *life)
 {
     char *line = NULL;
     size_t length;
-    char text[LIFE_ADDRESS_TEXT];
     FILE *out = open_memstream(&line, &length);
     if (out == NULL) {
         return NULL;
@@ -149,11 +156,8 @@ char *life_json(const struct life *life)
     fprintf(out, "{\"run\":\"%016" PRIx64 "\",\"number\":%" PRIu64, life_run(), life->number);
     json_text(out, "side", side_name(life->side));
     json_number(out, "start_us", life->start_us);
-    json_text(out, "local",
-              life_address_text(text, &life->local, life->side == SIDE_SERVER ? life->path : NULL));
-    json_text(
-        out, "remote",
-        life_address_text(text, &life->remote, life->side == SIDE_CLIENT ? life->path : NULL));
+    json_address(out, "local", &life->local, life->side == SIDE_SERVER ? life->path : NULL);
+    json_address(out, "remote", &life->remote, life->side == SIDE_CLIENT ? life->path : NULL);
     json_phases(out, life);
     json_stamp(out, "fin_sent_us", life, life->fin_sent_us);
     json_stamp(out, "fin_seen_us", life, life->fin_seen_us);

@@ -282,6 +282,17 @@ START_TEST(a_disk_that_fills_up_keeps_whole_lines_and_loses_the_rest_by_count)
 }
 END_TEST
 
+/* Opening it would wait for a reader, and nobody would know for what. */
+START_TEST(a_fifo_that_nobody_reads_is_refused)
+{
+    char at[300];
+    snprintf(at, sizeof at, "jsonl:%s", pair_file("fifo"));
+    ck_assert_int_eq(mkfifo(pair_file("fifo"), 0600), 0);
+    ck_assert_ptr_null(journal_open(at, &e));
+    ck_assert_msg(strstr(e.mend, "start its reader first") != NULL, "%s; %s", e.what, e.mend);
+}
+END_TEST
+
 /* A pipe that nobody reads: the queue fills, puts go on at once, what did not fit is counted. */
 START_TEST(a_sink_that_stalls_holds_up_nobody)
 {
@@ -377,6 +388,7 @@ int main(void)
     tcase_add_test(lines, each_record_of_each_thread_is_one_line);
     tcase_add_test(lines, two_journals_share_a_file_by_whole_lines);
     tcase_add_test(lines, a_disk_that_fills_up_keeps_whole_lines_and_loses_the_rest_by_count);
+    tcase_add_test(lines, a_fifo_that_nobody_reads_is_refused);
     tcase_add_test(lines, a_sink_that_stalls_holds_up_nobody);
     if (records_reader()) {
         suite_add_tcase(suite, lines);

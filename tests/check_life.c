@@ -353,7 +353,7 @@ START_TEST(the_record_holds_what_is_known_and_null_for_the_rest)
     ck_assert_str_eq(record_text(line, "side"), "server");
     ck_assert_str_eq(record_text(line, "rtt_us"), "null");
     ck_assert_str_eq(record_text(line, "attempts"), "[]");
-    ck_assert_str_eq(record_text(line, "local"), "-");
+    ck_assert_str_eq(record_text(line, "local"), "null");
     ck_assert_str_eq(record_text(line, "run"), record_text(records.line[0], "run"));
     records_free(&records);
 }
