@@ -142,17 +142,16 @@ static void on_drain(struct conn *conn)
 
 static void judge_unanswered(struct talk *talk)
 {
-    char sent[64], in[64];
+    char sent[64], came[UNITS_TEXT];
     const struct life *life = conn_life(talk->conn);
     units_plural(sent, sizeof sent, talk->sent, "frame");
-    units_plural(in, sizeof in, talk->replies, "reply");
     bool waits = talk->config->options->fin_after == FIN_AFTER_REPLIES;
     if (waits && talk->sent > 0 && talk->replies == 0)
         conn_fail(talk->conn, FATE_UNANSWERED, "the peer's FIN came after %s and no reply", sent);
     else if (!talk->input_done && input_has_more(talk->input))
         conn_fail(talk->conn, FATE_UNANSWERED,
-                  "the peer's FIN came after %s and %llu of its own, with more on standard input",
-                  sent, (unsigned long long)life->frames_in);
+                  "the peer's FIN came after %s and %s of its own, with more on standard input",
+                  sent, units_text_count(came, life->frames_in));
 }
 
 static void on_peer_done(struct conn *conn)

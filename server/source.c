@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "units.h"
 
 #define SOURCE_DIGITS 12    /* of the frame's number */
 #define SOURCE_TICK_US 1000 /* frames due sooner than this after each other go together */
@@ -158,10 +159,12 @@ static int source_prepare(const struct handler_setup *setup, struct error *e)
 {
     const struct frame_codec *codec = setup->codec;
     bool digits_end = codec->kind == FRAME_DELIMITER && is_ten(codec->end[0]);
+    char limit[UNITS_TEXT];
 
     if (setup->source_bytes > codec->max_body) {
-        error_what(e, "-s %llu: longer than --max-frame allows, %llu bytes",
-                   (unsigned long long)setup->source_bytes, (unsigned long long)codec->max_body);
+        error_what(e, "-s %llu: longer than --max-frame allows, %s",
+                   (unsigned long long)setup->source_bytes,
+                   units_text_exact_bytes(limit, codec->max_body));
         error_mend(e, "ask for shorter frames or raise --max-frame");
         return ERR_RANGE;
     }
