@@ -116,7 +116,7 @@ static struct program *start_python_server(const char *codec, const char *when, 
     struct program *server =
         interop_script((const char *[]){"frames.py", "server", codec, when, who, NULL});
     snprintf(server->port_text, sizeof server->port_text, "%d",
-             interop_number_after(server, "port "));
+             interop_number_after(server, "listens on "));
     return server;
 }
 

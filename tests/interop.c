@@ -162,13 +162,15 @@ void interop_script_ends(struct program *script)
 
 int interop_number_after(struct program *program, const char *text)
 {
-    bool told = pair_tells(program, text);
-    ck_assert_msg(told, "%s ended: %s", program->command, pair_err(program));
-    const char *at = strstr(pair_err(program), text);
-    if (at == NULL) {
-        at = strstr(pair_out(program, NULL), text);
+    const char *at = NULL;
+    if (pair_tells(program, text)) {
+        at = strstr(pair_err(program), text);
+        at = at != NULL ? at : strstr(pair_out(program, NULL), text);
     }
-    return atoi(at + strlen(text));
+    int number = at != NULL ? atoi(at + strlen(text)) : 0;
+    ck_assert_msg(number > 0, "%s: no number after \"%s\":\n%s%s", program->command, text,
+                  pair_out(program, NULL), pair_err(program));
+    return number;
 }
 
 /* --- the pair's side --- */

@@ -176,7 +176,8 @@ def answer_all(codec, connection, answers):
 def server(codec, when, who):
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(PATIENCE_S)
-    print("port", listener.getsockname()[1], flush=True)
+    sys.stdout.write(f"listens on {listener.getsockname()[1]}\n")
+    sys.stdout.flush()
     connection, _ = listener.accept()
     connection.settimeout(PATIENCE_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
