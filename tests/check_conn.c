@@ -24,6 +24,7 @@ static struct loop *loop;
 static struct conn_config config;
 static struct conn *conn;
 static int peer; /* the other end: blocking */
+static int ours_fd;
 static char said[4096];
 static struct life last; /* the record, as `closed` got it */
 static char last_detail[300];
@@ -139,9 +140,8 @@ static void begin(void)
 static void open_conn(void)
 {
     struct transport transport = {0};
-    int ours;
-    make_pair(&ours, &peer);
-    ck_assert_int_eq(transport_plain(&transport, loop, ours), 0);
+    make_pair(&ours_fd, &peer);
+    ck_assert_int_eq(transport_plain(&transport, loop, ours_fd), 0);
     conn = conn_new(loop, &config, &owner, NULL, 0);
     ck_assert_ptr_nonnull(conn);
     conn_open(conn, &transport);
@@ -527,6 +527,60 @@ static void owe_nothing(struct deadline *deadline)
     conn_nothing_owed(conn);
 }
 
+static struct deadline look_again;
+
+/* Once both FINs are on their way and ours still waits behind bytes that the peer has not taken,
+ * the peer takes them. */
+static void take_when_crossed(struct deadline *deadline)
+{
+    if (conn_life(conn)->fin_seen_us == 0) {
+        ck_assert_int_eq(deadline_set(loop, deadline, 1000, take_when_crossed), 0);
+        return;
+    }
+    ck_assert_int_eq(conn_life(conn)->phase, PHASE_LINGER);
+    static char buf[1 << 20];
+    ck_assert_uint_gt(peer_reads(buf, sizeof buf), 60000);
+}
+
+static void fin_when_lingering(struct deadline *deadline)
+{
+    if (conn_life(conn)->phase != PHASE_LINGER) {
+        ck_assert_int_eq(deadline_set(loop, deadline, 1000, fin_when_lingering), 0);
+        return;
+    }
+    shutdown(peer, SHUT_WR);
+    take_when_crossed(deadline);
+}
+
+static void send_more_than_a_window(const uint8_t *body, size_t n)
+{
+    static uint8_t bytes[62000];
+    struct error e;
+    (void)body;
+    (void)n;
+    memset(bytes, 'b', sizeof bytes);
+    ck_assert_int_eq(conn_send(conn, bytes, sizeof bytes, &e), 0);
+    conn_drain(conn, true, "test");
+}
+
+/* The peer's FIN comes while ours is unacknowledged: CLOSING, and TIME_WAIT on both ends (RFC
+ * 9293 3.6, case 3). */
+START_TEST(fins_that_cross_are_both_first)
+{
+    open_conn();
+    int large = 1 << 20; /* all of it leaves our buffer; the peer's window of 8 KiB takes a part */
+    ck_assert_int_eq(setsockopt(ours_fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large), 0);
+    on_frame = send_more_than_a_window;
+    peer_sends("go\n");
+    ck_assert_int_eq(deadline_set(loop, &look_again, 1000, fin_when_lingering), 0);
+    loop_run(loop);
+    assert_fate(FATE_CLEAN);
+    ck_assert_int_eq(last.closed_first, FIRST_BOTH);
+    ck_assert_int_eq(last.time_wait, TIME_WAIT_BOTH);
+    ck_assert_uint_eq(last.unacked_bytes, 0);
+}
+END_TEST
+
 START_TEST(the_drain_waits_for_what_is_owed)
 {
     struct deadline owed = {0};
@@ -594,6 +648,7 @@ int main(void)
     tcase_add_test(tcase, answers_stop_at_the_high_mark);
     tcase_add_test(tcase, room_is_told_once_the_output_has_fallen);
     tcase_add_test(tcase, no_frame_is_taken_after_our_fin);
+    tcase_add_test(tcase, fins_that_cross_are_both_first);
     tcase_add_test(tcase, the_drain_waits_for_what_is_owed);
     tcase_add_test(tcase, failing_inside_the_frame_callback_is_safe);
     tcase_add_test(tcase, failing_before_a_socket_is_there_closes_at_once);
