@@ -38,7 +38,9 @@ struct channel channel_open(enum channel_kind kind, bool input)
         channel.ours = fds[input ? 1 : 0];
         break;
     case CHANNEL_TERMINAL:
-        ck_assert_int_eq(openpty(&channel.ours, &channel.theirs, NULL, NULL, NULL), 0);
+        ck_assert_msg(openpty(&channel.ours, &channel.theirs, NULL, NULL, NULL) == 0,
+                      "openpty: %s; in a folder of its own: mount -t devpts devpts /dev/pts",
+                      strerror(errno));
         make_raw(channel.theirs);
         break;
     case CHANNEL_SOCKET:
