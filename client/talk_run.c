@@ -113,11 +113,12 @@ int talk_run(const struct client_config *config)
     if (talk.loop == NULL)
         return fail(FATE_NO_DESCRIPTOR, &e);
     int status = run(&talk, journal);
-    if (journal != NULL && journal_close(journal, &e) < 0)
-        log_error(&e);
     input_free(talk.input);
     output_free(talk.output);
     loop_free(talk.loop);
+    /* After the loop: then a signal can end the wait for a reader that has stopped. */
+    if (journal != NULL && journal_close(journal, &e) < 0)
+        log_error(&e);
     life_fini(&talk.life);
     return status;
 }

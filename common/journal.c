@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 
+#include "log.h"
 #include "units.h"
 
 /* What waits for the writer, at most; beyond it records are dropped and counted. */
 #define QUEUE_BYTES_MAX (64u << 20)
 #define BATCH_MAX 512
+#define CLOSE_TOLD_S 1 /* a close that takes longer is told */
 
 struct record {
     STAILQ_ENTRY(record) link;
@@ -220,6 +223,35 @@ void journal_put(struct journal *journal, const struct life *life)
     }
 }
 
+bool journal_loses(struct journal *journal, struct error *e)
+{
+    pthread_mutex_lock(&journal->lock);
+    bool loses = journal->dropped > 0;
+    if (loses) {
+        error_what(e, "journal: records are lost: %s", journal->why.what);
+        error_mend(e, "%s", journal->why.mend);
+    }
+    pthread_mutex_unlock(&journal->lock);
+    return loses;
+}
+
+/* A reader that has stopped would hold up the end without a word, and once the loop is gone signals
+ * are ignored: then they end the program again. */
+static void await_writer(struct journal *journal)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLOSE_TOLD_S;
+    if (pthread_timedjoin_np(journal->writer, NULL, &until) == 0) {
+        return;
+    }
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    log_line(LOG_LEVEL_ERROR, "journal: its reader takes nothing, and is waited for; "
+                              "SIGTERM or ^C ends this without the rest of the records");
+    pthread_join(journal->writer, NULL);
+}
+
 int journal_close(struct journal *journal, struct error *e)
 {
     int result = 0;
@@ -228,7 +260,7 @@ int journal_close(struct journal *journal, struct error *e)
     journal->closing = true;
     pthread_cond_signal(&journal->filled);
     pthread_mutex_unlock(&journal->lock);
-    pthread_join(journal->writer, NULL);
+    await_writer(journal);
     if (journal->sink->close(journal->state, e) < 0) {
         result = ERR_SYSTEM;
     }

@@ -4,6 +4,7 @@
 #ifndef SYNFIN_JOURNAL_H
 #define SYNFIN_JOURNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -30,8 +31,11 @@ int journal_check(const char *url, struct error *e);
 struct journal *journal_open(const char *url, struct error *e);
 /* Queues the record (copied). Never blocks on the sink; a full queue drops it and counts. */
 void journal_put(struct journal *journal, const struct life *life);
+/* Whether records were dropped so far: `e` says why the first was. From any thread. */
+bool journal_loses(struct journal *journal, struct error *e);
 /* Writes what is queued, closes the sink, stops the writer. Result 0, or ERR_SYSTEM if records were
- * dropped: `e` says how many and why. */
+ * dropped: `e` says how many and why. A sink that takes nothing is waited for, and the log says so.
+ */
 int journal_close(struct journal *journal, struct error *e);
 
 #endif

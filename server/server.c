@@ -36,6 +36,7 @@ struct server {
     uint64_t descriptors; /* the limit */
     uint64_t room;        /* connections that this allows */
     bool prepared;        /* the handler is */
+    bool loss_told;       /* that the journal loses records */
 };
 
 /* --- while it runs --- */
@@ -64,12 +65,24 @@ static void on_signal(int signal_number, void *arg)
 }
 
 /* Once a second. The last two make up for letters that there was no memory for. */
+/* Once, as soon as it happens: a server may run for months before it can say so at the end. */
+static void tell_loss(struct server *s)
+{
+    struct error e;
+
+    if (s->journal == NULL || s->loss_told || !journal_loses(s->journal, &e))
+        return;
+    s->loss_told = true;
+    log_error(&e);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct server *s = arg;
 
     (void)fd;
     (void)what;
+    tell_loss(s);
     endlog_turn();
     drain_turn(&s->drain);
     acceptor_resume(&s->acceptor);

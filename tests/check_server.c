@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -270,6 +271,62 @@ START_TEST(closed_standard_descriptors)
 }
 END_TEST
 
+/* Its address is known even if the client has gone before it is accepted. */
+START_TEST(who_reset_in_the_queue_is_named)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    char line[64];
+    struct program *server = pair_server("-4", NULL);
+    pair_signal(server, SIGSTOP);
+    int fd = wire_connect(server->port);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    wire_reset(fd);
+    pair_signal(server, SIGCONT);
+    snprintf(line, sizeof line, "#1 127.0.0.1:%d reset: ", ntohs(address.sin_port));
+    pair_await_err(server, line);
+    ck_assert_int_eq(pair_stop(server), 0);
+}
+END_TEST
+
+START_TEST(a_journal_that_loses_is_told_while_the_server_runs)
+{
+    struct program *server = pair_server("--journal", "jsonl:/dev/full", NULL);
+    int fd = wire_connect(server->port);
+    wire_talk(fd, "hello", "hello");
+    wire_finish(fd);
+    pair_await_err(server, "journal: records are lost: cannot write to the journal /dev/full: No "
+                           "space left on device; make room");
+    ck_assert_int_eq(pair_stop(server), 0);
+    pair_await_err(server, "journal: 1 record lost: ");
+}
+END_TEST
+
+/* The journal's pipe is full: the server says what it waits for, and a signal ends it. */
+START_TEST(a_journal_that_is_not_read_is_told_at_the_end)
+{
+    static char text[1 << 20];
+    char at[300];
+    const char *fifo = pair_file("fifo");
+    snprintf(at, sizeof at, "jsonl:%s", fifo);
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    int in = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int out = open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    while (write(out, text, sizeof text) > 0)
+        ;
+    struct program *server = pair_server("--journal", at, NULL);
+    int fd = wire_connect(server->port);
+    wire_talk(fd, "hello", "hello");
+    wire_finish(fd);
+    pair_signal(server, SIGTERM);
+    pair_await_err(server, "journal: its reader takes nothing, and is waited for");
+    pair_signal(server, SIGTERM);
+    ck_assert_int_eq(pair_wait(server), 128 + SIGTERM);
+    close(in);
+    close(out);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("server");
@@ -287,6 +344,9 @@ int main(void)
     tcase_add_test(tc, other_socket_is_not_removed);
     tcase_add_loop_test(tc, refused_at_the_start, 0, COUNT(refusals));
     tcase_add_test(tc, closed_standard_descriptors);
+    tcase_add_test(tc, who_reset_in_the_queue_is_named);
+    tcase_add_test(tc, a_journal_that_loses_is_told_while_the_server_runs);
+    tcase_add_test(tc, a_journal_that_is_not_read_is_told_at_the_end);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
