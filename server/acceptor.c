@@ -53,11 +53,13 @@ static enum taken judge(int error)
 
 static enum taken take_one(int listening, struct arrival *arrival)
 {
-    int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    union life_address peer = {.sa.sa_family = AF_UNSPEC};
+    socklen_t length = sizeof peer;
+    int fd = accept4(listening, &peer.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0)
         return judge(errno);
-    *arrival = (struct arrival){fd, queue_wait_us(fd), clock_us()};
+    *arrival = (struct arrival){fd, queue_wait_us(fd), clock_us(), peer};
     return TAKEN;
 }
 

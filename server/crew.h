@@ -23,6 +23,8 @@ struct arrival {
     int fd;
     uint64_t queue_us; /* in the accept queue */
     uint64_t at_us;    /* when it was accepted */
+    /* As accept gave it: of a socket that was reset meanwhile getpeername no longer says it. */
+    union life_address peer;
 };
 #define CREW_ARRIVALS_MAX 64 /* in one crew_hand_over */
 

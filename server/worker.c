@@ -63,6 +63,7 @@ void worker_refuse(struct crew *crew, struct tally *tally, const struct arrival 
 
     life_init(&life, SIDE_SERVER, arrival->queue_us + clock_us() - arrival->at_us);
     life.path = crew->config->conn.path;
+    life.remote = arrival->peer;
     transport_addresses(&transport, &life.local, &life.remote);
     life_fail(&life, fate, "%s", why);
     life_move(&life, PHASE_CLOSE, fate_row(fate)->name);
@@ -101,6 +102,7 @@ static struct served *new_served(struct worker *worker, const struct arrival *ar
         free(served);
         return NULL;
     }
+    conn_life(served->conn)->remote = arrival->peer;
     TAILQ_INSERT_TAIL(&worker->served, served, link);
     return served;
 }
