@@ -22,6 +22,9 @@ static void plain_close(struct transport *t, bool reset)
 {
     /* Not BEV_OPT_CLOSE_ON_FREE: libevent would close in a later turn, and SO_LINGER has to be set
      * before. */
+    /* Freed inside its own callback it would keep its events until that returns, and the next
+     * socket with this number would not be polled. */
+    bufferevent_disable(t->bev, EV_READ | EV_WRITE);
     bufferevent_free(t->bev);
     if (reset) {
         struct linger now = {.l_onoff = 1, .l_linger = 0};
@@ -30,8 +33,7 @@ static void plain_close(struct transport *t, bool reset)
     close(t->fd);
 }
 
-static const struct transport_kind plain = {
-    .name = "plain", .finish = plain_finish, .close = plain_close};
+static const struct transport_kind plain = {.finish = plain_finish, .close = plain_close};
 
 int transport_plain(struct transport *t, struct loop *loop, int fd)
 {

@@ -16,7 +16,6 @@
 struct transport;
 
 struct transport_kind {
-    const char *name;
     /* Sends what ends our direction (close_notify, FIN). The output is empty. 0 or ERR_SYSTEM. */
     int (*finish)(struct transport *t);
     /* Frees the bufferevent and closes the descriptor, by RST (SO_LINGER 0) if asked. */

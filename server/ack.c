@@ -14,6 +14,9 @@
 /* Frames waiting to be printed take the place of the output they will cause in a connection's
  * bound. */
 #define ACK_WAITING_HIGH CONN_OUTPUT_HIGH
+/* What a frame that waits takes besides its body: without it, empty frames would be without bound.
+ */
+#define ACK_WAITING_COST 128
 
 /* Outlives its connection while the printer holds frames of it. */
 struct ack {
@@ -85,7 +88,7 @@ static void printed(void *arg, int error)
     struct ack_job *job = arg;
     struct ack *ack = job->ack;
 
-    ack->waiting_bytes -= job->n;
+    ack->waiting_bytes -= job->n + ACK_WAITING_COST;
     ack->confirmed++;
     if (ack->conn != NULL && error == 0)
         confirm(ack, job->n);
@@ -119,7 +122,7 @@ static void ack_frame(struct conn *conn, const uint8_t *body, size_t n)
         return;
     }
     ack->number++;
-    ack->waiting_bytes += n;
+    ack->waiting_bytes += n + ACK_WAITING_COST;
     if (ack->waiting_bytes >= ACK_WAITING_HIGH && !ack->paused) {
         ack->paused = true;
         conn_pause(conn);

@@ -123,6 +123,39 @@ START_TEST(ack_stuck_in_a_write)
 }
 END_TEST
 
+/* Frames without a body take memory too while they wait to be printed. */
+START_TEST(ack_of_empty_frames_is_bounded)
+{
+    static const uint8_t frames[80000]; /* of four bytes each */
+    int in, out = pair_pipe(&in), size = fcntl(out, F_SETPIPE_SZ, 4096);
+    struct program *server = ack_to(out, serving_journal());
+    ck_assert_int_gt(size, 0);
+    ck_assert_int_le(size, (int)sizeof frames);
+    ck_assert_int_eq(write(out, frames, (size_t)size), size); /* no room for a line */
+    int fd = wire_connect(server->port);
+    for (size_t sent = 0; sent < sizeof frames;) {
+        ssize_t n = send(fd, frames + sent, sizeof frames - sent, MSG_NOSIGNAL);
+        ck_assert_int_gt(n, 0);
+        sent += (size_t)n;
+    }
+    pair_await_err(server, "frame 4,096, ");
+    pair_signal(server, SIGTERM);
+    pair_await_err(server, "draining 1,");
+    pair_await_err(server, "frame 20,000, ");
+    pair_signal(server, SIGTERM);
+    ck_assert_int_eq(pair_wait(server), 1);
+    ck_assert_int_eq(wire_end(fd), WIRE_RST);
+    close(fd);
+    close(in);
+    close(out);
+    struct records records = serving_records();
+    ck_assert_uint_eq(records.count, 1);
+    ck_assert_int_eq(record_number(records.line[0], "accepted"), 4096);
+    ck_assert_int_eq(record_number(records.line[0], "discarded"), 20000 - 4096);
+    records_free(&records);
+}
+END_TEST
+
 START_TEST(source_counts)
 {
     static const struct {
@@ -218,6 +251,7 @@ int main(void)
     tcase_add_test(tc, ack_prints_and_confirms);
     tcase_add_test(tc, ack_without_room_to_print);
     tcase_add_test(tc, ack_stuck_in_a_write);
+    tcase_add_test(tc, ack_of_empty_frames_is_bounded);
     tcase_add_loop_test(tc, source_counts, 0, 6);
     tcase_add_test(tc, source_makes_headers);
     tcase_add_test(tc, one_off_clean);
