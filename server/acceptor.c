@@ -264,9 +264,13 @@ void acceptor_stop(struct acceptor *a)
     for (unsigned i = 0; i < a->listener->count; i++) {
         if (a->events[i] != NULL)
             event_free(a->events[i]);
+        note_queue(a, a->listener->fds[i]);
         if (!a->one_off)
             empty_queue(a, a->listener->fds[i]);
-        if (listener_queue(a->listener->fds[i], &waiting, &overflows))
+        /* The system counts other drops as well, as of a client's RST in the handshake: without a
+         * full queue none was an overflow. */
+        if (listener_queue(a->listener->fds[i], &waiting, &overflows) &&
+            a->fullest_queue >= a->listener->backlog)
             a->overflows += overflows;
     }
     listener_close(a->listener);
