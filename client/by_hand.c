@@ -88,6 +88,11 @@ static void mend_text(const struct by_hand *hand, char *buf, size_t size)
                  "first");
 }
 
+static void tell_waiting(void)
+{
+    log_line(LOG_LEVEL_NOTE, "the input has ended, a reply is waited for; ^C ends without it");
+}
+
 static void no_answer(struct deadline *deadline)
 {
     struct by_hand *hand =
@@ -100,6 +105,8 @@ static void no_answer(struct deadline *deadline)
     mend_text(hand, mend, sizeof mend);
     if (log_on(LOG_LEVEL_NOTE))
         log_raw(line, (unsigned long)snprintf(line, sizeof line, "    try: %s\n", mend));
+    if (hand->waits)
+        tell_waiting();
 }
 
 static void keep(struct by_hand *hand, const struct frame_wrap *wrap, const uint8_t *body, size_t n)
@@ -130,6 +137,15 @@ void by_hand_sent(struct by_hand *hand, const uint8_t *body, size_t n)
 void by_hand_answered(struct by_hand *hand)
 {
     deadline_unset(&hand->hint);
+}
+
+void by_hand_wait(struct by_hand *hand)
+{
+    if (hand->loop == NULL || hand->waits)
+        return;
+    hand->waits = true;
+    if (hand->hinted)
+        tell_waiting();
 }
 
 void by_hand_end(struct by_hand *hand)

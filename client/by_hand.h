@@ -19,6 +19,7 @@ struct by_hand {
     struct frame_state state; /* of the frames sent */
     struct deadline hint;
     bool hinted;
+    bool waits;                  /* the input has ended */
     uint8_t first[BY_HAND_KEPT]; /* the first bytes of the frame that waits longest */
     size_t first_length;
     uint64_t body_length; /* of that frame */
@@ -26,9 +27,11 @@ struct by_hand {
 
 /* The first line. */
 void by_hand_begin(struct by_hand *hand, struct loop *loop, const struct client_config *config);
-/* A frame was sent; an answer, or part of one, came; nothing more is waited for. */
+/* A frame was sent; an answer, or part of one, came; the input has ended and an answer is waited
+ * for; nothing more is waited for. */
 void by_hand_sent(struct by_hand *hand, const uint8_t *body, size_t n);
 void by_hand_answered(struct by_hand *hand);
+void by_hand_wait(struct by_hand *hand);
 void by_hand_end(struct by_hand *hand);
 
 #endif

@@ -87,6 +87,7 @@ static void check(struct reapable *reapable)
             talk_end_finish(talk, "as many replies as frames");
         else if (conn_unsent(talk->conn) == 0)
             wait_on(talk);
+        by_hand_wait(&talk->hand);
         break;
     case FIN_AFTER_NEVER:
         break;

@@ -55,6 +55,18 @@ static void tell_ambiguous(const struct talk *talk)
                  talk->config->stdio.codec.name);
 }
 
+/* Several lines may be one request, so fewer replies are no failure; but they are told. */
+static void tell_fewer(const struct talk *talk)
+{
+    char sent[64], replies[UNITS_TEXT];
+    bool expected = talk->config->options->fin_after == FIN_AFTER_REPLIES &&
+                    talk->config->conn.codec.kind != FRAME_RAW;
+    if (expected && talk->life.fate == FATE_CLEAN && talk->replies < talk->sent)
+        log_line(LOG_LEVEL_NOTE, "%s sent, %s received as replies",
+                 units_plural(sent, sizeof sent, talk->sent, "frame"),
+                 units_text_count(replies, talk->replies));
+}
+
 /* Standard output may fail after the connection has ended: then that is the fate. */
 static void judge_output(struct talk *talk)
 {
@@ -79,6 +91,7 @@ static int finish(struct talk *talk, struct journal *journal)
     if (log_on(LOG_LEVEL_PHASE))
         life_account(&talk->life, stderr);
     tell_ambiguous(talk);
+    tell_fewer(talk);
     report_verdict(&talk->life, talk->config);
     enum fate fate = talk->output_failed ? FATE_OUTPUT : talk->life.fate;
     return fate_row(fate)->exit_status;

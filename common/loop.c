@@ -107,31 +107,36 @@ static void arm_timer(struct loop *loop, uint64_t due_us)
     event_add(loop->timer, &tv);
 }
 
+/* The deadline due first of all queues; NULL: none is set. */
+static struct deadline *first_due(const struct loop *loop)
+{
+    struct deadline *first = NULL;
+    struct deadline_queue *queue;
+    SLIST_FOREACH(queue, &loop->queues, link)
+    {
+        struct deadline *head = TAILQ_FIRST(&queue->deadlines);
+        if (head != NULL && (first == NULL || head->due_us < first->due_us)) {
+            first = head;
+        }
+    }
+    return first;
+}
+
 static void timer_passed(evutil_socket_t fd, short what, void *arg)
 {
     struct loop *loop = arg;
-    struct deadline_queue *queue;
-    uint64_t next = 0;
+    struct deadline *deadline;
+    uint64_t now = clock_us();
 
     (void)fd;
     (void)what;
     loop->timer_due_us = 0;
-    SLIST_FOREACH(queue, &loop->queues, link)
-    {
-        struct deadline *deadline;
-        uint64_t now = clock_us();
-        while ((deadline = TAILQ_FIRST(&queue->deadlines)) != NULL && deadline->due_us <= now) {
-            deadline_unset(deadline);
-            deadline->passed(deadline);
-        }
-        /* What `passed` set again may stand at the head now. */
-        deadline = TAILQ_FIRST(&queue->deadlines);
-        if (deadline != NULL && (next == 0 || deadline->due_us < next)) {
-            next = deadline->due_us;
-        }
+    while ((deadline = first_due(loop)) != NULL && deadline->due_us <= now) {
+        deadline_unset(deadline);
+        deadline->passed(deadline);
     }
-    if (next != 0 && (loop->timer_due_us == 0 || next < loop->timer_due_us)) {
-        arm_timer(loop, next);
+    if (deadline != NULL && (loop->timer_due_us == 0 || deadline->due_us < loop->timer_due_us)) {
+        arm_timer(loop, deadline->due_us);
     }
 }
 
