@@ -69,7 +69,7 @@ int main(int argc, char **argv)
         options_help(USE_TALK);
         return written();
     case OPTIONS_VERSION:
-        puts(PACKAGE_STRING);
+        options_version(USE_TALK);
         return written();
     case OPTIONS_FRAME_LIST:
         frame_codec_list(stdout);

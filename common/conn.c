@@ -106,11 +106,12 @@ static bool pump(struct conn *c)
 
     while (takes_input(c) && !c->deaf) {
         int result = frame_buffer_next(&c->config->codec, &c->in, in, &view, &fault);
+        if (result == 0) {
+            return true;
+        }
         if (result < 0) {
             frame_failed(c, result, &fault);
-        }
-        if (result <= 0) {
-            return true;
+            break;
         }
         hand_over(c, &view);
         c->handled_bytes += view.wire_length;
@@ -295,11 +296,6 @@ void conn_open(struct conn *c, struct transport *transport)
 void *conn_arg(const struct conn *c)
 {
     return c->arg;
-}
-
-void conn_set_arg(struct conn *c, void *arg)
-{
-    c->arg = arg;
 }
 
 struct loop *conn_loop(const struct conn *c)

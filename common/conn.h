@@ -3,11 +3,13 @@
  * Threads: its loop's.
  *
  * The close contract (RFC 9293 3.6, RFC 1122 4.2.2.13):
- *   drain    begins with conn_drain, or when the peer's FIN has come and all it sent before has
- * been handed over. Ends when the owner has said conn_nothing_owed and the output is empty. linger
- * begins with our FIN. What comes is still handed over (or discarded). Ends when the peer's FIN is
- * there and ours is acknowledged, or at the deadline, which restarts with every byte. close    of
- * the descriptor, with nothing unread. A fate whose row says RST skips to it at once. */
+ * - drain begins with conn_drain, or when the peer's FIN has come and all it sent before has been
+ *   handed over. It ends when the owner has said conn_nothing_owed and the output is empty.
+ * - linger begins with our FIN. What comes is still handed over (or discarded). It ends when the
+ *   peer's FIN is there and ours is acknowledged, or at the deadline, which restarts with every
+ *   byte.
+ * - close is the descriptor's, with nothing unread. A fate whose row says RST skips to it at once.
+ */
 #ifndef SYNFIN_CONN_H
 #define SYNFIN_CONN_H
 
@@ -62,7 +64,6 @@ struct conn *conn_new(struct loop *loop, const struct conn_config *config,
 void conn_open(struct conn *conn, struct transport *transport);
 
 void *conn_arg(const struct conn *conn);
-void conn_set_arg(struct conn *conn, void *arg);
 struct loop *conn_loop(const struct conn *conn);
 struct life *conn_life(
     struct conn *conn); /* to read; a client's dial may also move and fill it before conn_open */

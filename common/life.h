@@ -141,7 +141,7 @@ const char *life_address_text(char buf[LIFE_ADDRESS_TEXT], const union life_addr
                               const char *path);
 
 /* The record as one JSON object on one line (no newline at its end), allocated; NULL if memory ran
- * out. Columns: life.c. */
+ * out. Columns: life_text.c. */
 char *life_json(const struct life *life);
 /* The account of a life for a person: the stages with their times, frames and bytes, fate, who
  * closed first. To `out`, several lines. */

@@ -42,15 +42,15 @@ int deadline_set(struct loop *loop, struct deadline *deadline, uint64_t length_u
 void deadline_unset(struct deadline *deadline);
 
 /* Reaper: runs `reap` in this loop after the callbacks under way have returned, so nothing is freed
- * inside a callback of its own. Once per struct. */
+ * inside a callback of its own. Not again before it has run. */
 struct reapable {
     TAILQ_ENTRY(reapable) link;
     void (*reap)(struct reapable *reapable);
 };
 void loop_reap(struct loop *loop, struct reapable *reapable);
 
-/* Signals: the main loop only. `fn` runs in the loop. Result 0 or ERR_SYSTEM. loop_free undoes
- * them. */
+/* Signals: the main loop only. `fn` runs in the loop. Result 0, ERR_MEMORY or ERR_SYSTEM.
+ * loop_free undoes them. */
 int loop_on_signal(struct loop *loop, int signal_number, void (*fn)(int signal_number, void *arg),
                    void *arg);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -34,11 +35,21 @@ static struct {
     int told; /* errno of the last failure that was logged */
 } printer = {.lock = PTHREAD_MUTEX_INITIALIZER, .some = PTHREAD_COND_INITIALIZER};
 
+/* Standard output may be non-blocking by another process's wish; this thread may wait. */
+static bool may_go_on(int error)
+{
+    struct pollfd room = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    if (error == EAGAIN)
+        return poll(&room, 1, -1) > 0 || errno == EINTR;
+    return error == EINTR;
+}
+
 static int write_whole(const uint8_t *bytes, size_t n)
 {
     while (n > 0) {
         ssize_t done = write(STDOUT_FILENO, bytes, n);
-        if (done < 0 && errno == EINTR)
+        if (done < 0 && may_go_on(errno))
             continue;
         if (done < 0)
             return errno;

@@ -64,7 +64,6 @@ static void on_signal(int signal_number, void *arg)
     event_add(s->tick, &a_second); /* the drain's seconds begin here */
 }
 
-/* Once a second. The last two make up for letters that there was no memory for. */
 /* Once, as soon as it happens: a server may run for months before it can say so at the end. */
 static void tell_loss(struct server *s)
 {
@@ -76,6 +75,7 @@ static void tell_loss(struct server *s)
     log_error(&e);
 }
 
+/* Once a second. The last two make up for letters that there was no memory for. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct server *s = arg;

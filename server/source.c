@@ -206,11 +206,17 @@ static int send_next(struct source *source)
 
 static void source_turn(struct deadline *deadline);
 
+static void turn_later(struct source *source, uint64_t in_us)
+{
+    if (deadline_set(conn_loop(source->conn), &source->next, in_us, source_turn) < 0)
+        conn_fail(source->conn, FATE_MEMORY, "no memory for a deadline");
+}
+
 static void produce_freely(struct source *source)
 {
     for (unsigned sent = 0; conn_room(source->conn) > 0; sent++) {
         if (sent == SOURCE_ROUND) {
-            deadline_set(conn_loop(source->conn), &source->next, 1, source_turn);
+            turn_later(source, 1);
             return;
         }
         if (send_next(source) < 0)
@@ -238,8 +244,7 @@ static void produce_at_rate(struct source *source)
     }
     /* A fixed length, so that all connections share one queue; up to a second late by less than
      * one period, and caught up with in the next turn. */
-    deadline_set(conn_loop(source->conn), &source->next,
-                 period_us < SOURCE_TICK_US ? SOURCE_TICK_US : period_us, source_turn);
+    turn_later(source, period_us < SOURCE_TICK_US ? SOURCE_TICK_US : period_us);
 }
 
 static void produce(struct source *source)

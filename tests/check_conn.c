@@ -248,6 +248,33 @@ START_TEST(our_fin_first_lingers_discards_and_is_clean)
 }
 END_TEST
 
+static void *answer_fin_with_junk(void *arg)
+{
+    char byte;
+    (void)arg;
+    ck_assert_int_eq(recv(peer, &byte, 1, 0), 0);
+    peer_sends("\xff\xff\xff\xffjunk");
+    shutdown(peer, SHUT_WR);
+    return NULL;
+}
+
+/* What would be discarded anyway need not be a frame. */
+START_TEST(junk_after_our_fin_is_read_and_clean)
+{
+    pthread_t thread;
+    loop_free(loop);
+    begin_codec("u32be", 100);
+    open_conn();
+    ck_assert_int_eq(pthread_create(&thread, NULL, answer_fin_with_junk, NULL), 0);
+    run_after_open(drain_now);
+    pthread_join(thread, NULL);
+    assert_fate(FATE_CLEAN);
+    ck_assert_uint_eq(last.frames_in, 0);
+    ck_assert_uint_eq(last.bytes_after_fin, 8);
+    ck_assert_uint_eq(last.unread_bytes, 0);
+}
+END_TEST
+
 START_TEST(phases_are_contiguous_and_add_up)
 {
     uint64_t sum = 0;
@@ -636,6 +663,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, peer_first_is_answered_drained_and_clean);
     tcase_add_test(tcase, our_fin_first_lingers_discards_and_is_clean);
+    tcase_add_test(tcase, junk_after_our_fin_is_read_and_clean);
     tcase_add_test(tcase, phases_are_contiguous_and_add_up);
     tcase_add_test(tcase, reset_is_told_after_what_came_before);
     tcase_add_test(tcase, fin_inside_a_frame_is_truncated_and_what_is_owed_is_sent);

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -118,6 +119,37 @@ START_TEST(ack_stuck_in_a_write)
     ck_assert_int_eq(pair_wait(server), 1);
     ck_assert_int_eq(wire_end(fd), WIRE_RST);
     close(fd);
+    close(in);
+    close(out);
+}
+END_TEST
+
+/* Standard output may be a pipe that another process has made non-blocking. */
+START_TEST(ack_waits_for_room_to_print)
+{
+    enum { LENGTH = 4000, COUNT = 40 };
+    int in, out = pair_pipe(&in);
+    ck_assert_int_eq(fcntl(out, F_SETFL, O_NONBLOCK), 0);
+    struct program *server = ack_to(out, serving_journal());
+    char text[LENGTH + 1], line[LENGTH + 1], reply[24];
+    memset(text, 'x', LENGTH);
+    text[LENGTH] = '\0';
+    int fd = wire_connect(server->port);
+    for (int i = 0; i < COUNT; i++)
+        wire_send(fd, text);
+    pair_await_err(server, "frame 40, "); /* by then more is accepted than the pipe holds */
+    for (int i = 0; i < COUNT; i++)
+        for (size_t have = 0; have < sizeof line;) {
+            ssize_t n = read(in, line + have, sizeof line - have);
+            ck_assert_int_gt(n, 0);
+            have += (size_t)n;
+        }
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(reply, sizeof reply, "%d %d", i + 1, LENGTH);
+        ck_assert_str_eq(wire_read(fd), reply);
+    }
+    wire_finish(fd);
+    ck_assert_int_eq(pair_stop(server), 0);
     close(in);
     close(out);
 }
@@ -251,6 +283,7 @@ int main(void)
     tcase_add_test(tc, ack_prints_and_confirms);
     tcase_add_test(tc, ack_without_room_to_print);
     tcase_add_test(tc, ack_stuck_in_a_write);
+    tcase_add_test(tc, ack_waits_for_room_to_print);
     tcase_add_test(tc, ack_of_empty_frames_is_bounded);
     tcase_add_loop_test(tc, source_counts, 0, 6);
     tcase_add_test(tc, source_makes_headers);
