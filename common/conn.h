@@ -7,7 +7,7 @@
  *   handed over. It ends when the owner has said conn_nothing_owed and the output is empty.
  * - linger begins with our FIN. What comes is still handed over (or discarded). It ends when the
  *   peer's FIN is there and ours is acknowledged, or at the deadline, which restarts with every
- *   byte.
+ *   byte, and while the peer goes on acknowledging what the kernel still holds.
  * - close is the descriptor's, with nothing unread. A fate whose row says RST skips to it at once.
  */
 #ifndef SYNFIN_CONN_H

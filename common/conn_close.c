@@ -14,6 +14,13 @@
 
 static void deadline_passed(struct deadline *deadline);
 
+/* Our bytes that the peer has not acknowledged, in the kernel, our FIN not counted. */
+static uint64_t unacked_data(const struct conn *c)
+{
+    uint64_t bytes = transport_unsent_bytes(&c->transport);
+    return c->life.fin_sent_us != 0 && bytes > 0 ? bytes - 1 : bytes;
+}
+
 void conn_restart_deadline(struct conn *c)
 {
     uint64_t length_us = 0;
@@ -23,6 +30,9 @@ void conn_restart_deadline(struct conn *c)
                                                                     : c->config->idle_us;
     }
     c->taken_bytes = c->queued_bytes - conn_output_bytes(c);
+    c->unacked_bytes = length_us > 0 && (c->life.phase >= PHASE_DRAIN || conn_output_bytes(c) > 0)
+                           ? unacked_data(c)
+                           : 0;
     if (deadline_set(c->loop, &c->deadline, length_us, deadline_passed) < 0) {
         conn_fail(c, FATE_MEMORY, "out of memory for a deadline");
     }
@@ -55,13 +65,6 @@ static void fail_drain(struct conn *c)
               units_text_duration(limit, c->config->drain_us));
 }
 
-/* Our bytes that the peer has not acknowledged, in the kernel, our FIN not counted. */
-static uint64_t unacked_data(const struct conn *c)
-{
-    uint64_t bytes = transport_unsent_bytes(&c->transport);
-    return c->life.fin_sent_us != 0 && bytes > 0 ? bytes - 1 : bytes;
-}
-
 static void fail_linger(struct conn *c)
 {
     char text[UNITS_TEXT], limit[UNITS_TEXT];
@@ -76,12 +79,23 @@ static void fail_linger(struct conn *c)
     }
 }
 
+/* Whether the kernel took bytes of ours meanwhile, or the peer acknowledges, slowly, what it has:
+ * megabytes may wait there, behind them our FIN, and a cut would lose them. */
+static bool output_moves(struct conn *c)
+{
+    uint64_t unacked = c->unacked_bytes > 0 ? unacked_data(c) : 0;
+    bool acked = unacked < c->unacked_bytes && (unacked > 0 || c->trickles);
+
+    c->trickles = acked && unacked > 0;
+    return acked || c->queued_bytes - conn_output_bytes(c) != c->taken_bytes;
+}
+
 static void deadline_passed(struct deadline *deadline)
 {
     struct conn *c = (struct conn *)((char *)deadline - offsetof(struct conn, deadline));
 
-    if (c->queued_bytes - conn_output_bytes(c) != c->taken_bytes) {
-        conn_restart_deadline(c); /* the kernel took bytes meanwhile */
+    if (output_moves(c)) {
+        conn_restart_deadline(c);
     } else if (c->output_dead) {
         conn_fail_broken(c);
     } else if (c->life.phase == PHASE_LINGER) {

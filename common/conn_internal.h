@@ -30,6 +30,7 @@ struct conn {
     struct reapable wake;
     uint64_t queued_bytes;  /* handed to the bufferevent's output since the beginning */
     uint64_t taken_bytes;   /* of these, taken by the kernel when the deadline was last set */
+    uint64_t unacked_bytes; /* of these, in the kernel unacknowledged then; 0: not asked */
     uint64_t emptied_bytes; /* of these, when the owner was last told that the output is empty */
     uint64_t handled_bytes; /* decoded and drained from the input */
     size_t smallest_out;    /* the smallest frame sent, wire bytes */
@@ -38,6 +39,7 @@ struct conn {
     bool opened; /* owner->open has run */
     bool paused; /* by the owner */
     bool room_wanted;  /* the output reached the high mark */
+    bool trickles;     /* the kernel's bytes moved until a deadline, and not all of them */
     bool output_dead;  /* writing failed: only what still comes in matters */
     bool eof;          /* nothing more comes; judged once all that came has been handed over */
     bool drain_told;   /* owner->drain has run */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -245,6 +246,54 @@ START_TEST(our_fin_first_lingers_discards_and_is_clean)
     ck_assert_uint_eq(last.accepted, 0);
     ck_assert_uint_eq(last.bytes_after_fin, 5);
     ck_assert_uint_ge(last.fin_seen_us, last.fin_sent_us);
+}
+END_TEST
+
+#define SLOWLY_BYTES (256 * 1024)
+
+/* Some of it every now and then, and all in a multiple of the linger's deadline. */
+static void *read_slowly(void *arg)
+{
+    static const struct timespec now_and_then = {.tv_nsec = 40000000};
+    char some[4096];
+    size_t *n = arg;
+    ssize_t got;
+    while ((got = recv(peer, some, sizeof some, 0)) > 0) {
+        *n += (size_t)got;
+        nanosleep(&now_and_then, NULL);
+    }
+    ck_assert_int_eq(got, 0);
+    shutdown(peer, SHUT_WR);
+    return NULL;
+}
+
+static void send_for_slow_reader(void *arg)
+{
+    static const uint8_t body[SLOWLY_BYTES - 4];
+    struct error e;
+    (void)arg;
+    ck_assert_int_eq(conn_send(conn, body, sizeof body, &e), 0);
+    conn_drain(conn, true, "test");
+}
+
+/* Our FIN waits in the kernel behind bytes that the peer takes slowly: none of them is lost. */
+START_TEST(a_peer_that_reads_slowly_gets_all_before_our_fin)
+{
+    pthread_t thread;
+    size_t n = 0;
+    int large = SLOWLY_BYTES;
+    loop_free(loop);
+    begin_codec("u32be", SLOWLY_BYTES);
+    config.linger_us = 1000000;
+    open_conn();
+    ck_assert_int_eq(setsockopt(ours_fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, read_slowly, &n), 0);
+    run_after_open(send_for_slow_reader);
+    pthread_join(thread, NULL);
+    assert_fate(FATE_CLEAN);
+    ck_assert_uint_eq(n, SLOWLY_BYTES);
+    ck_assert_uint_eq(last.unacked_bytes, 0);
+    ck_assert_uint_gt(last.phase_us[PHASE_LINGER], config.linger_us);
 }
 END_TEST
 
@@ -663,6 +712,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, peer_first_is_answered_drained_and_clean);
     tcase_add_test(tcase, our_fin_first_lingers_discards_and_is_clean);
+    tcase_add_test(tcase, a_peer_that_reads_slowly_gets_all_before_our_fin);
     tcase_add_test(tcase, junk_after_our_fin_is_read_and_clean);
     tcase_add_test(tcase, phases_are_contiguous_and_add_up);
     tcase_add_test(tcase, reset_is_told_after_what_came_before);
