@@ -320,6 +320,8 @@ END_TEST
 START_TEST(server_out_of_descriptors_recovers)
 {
     enum { PEERS = 40 };
+    if (pair_wrapped())
+        return; /* valgrind, under which this test runs then, keeps the limit from the server */
     struct program *server = server_start(24);
     int fd[PEERS];
     unsigned refusals = 0;
