@@ -37,9 +37,12 @@ void talk_end_finish(struct talk *talk, const char *why)
 
 static void wait_passed(struct deadline *deadline);
 
-/* How long the peer may be silent now. 0: as long as it likes. */
+/* How long the peer may be silent now. 0: as long as it likes. While it has not taken all of ours,
+ * that is what is waited for; its replies come after. */
 static uint64_t patience_us(const struct talk *talk)
 {
+    if (conn_unsent(talk->conn) > 0)
+        return talk->config->options->drain_timeout_us;
     uint64_t reply_us = talk->config->options->reply_timeout_us;
     bool waits = talk->replies == 0 || conn_partial(talk->conn) > 0;
     if (!waits)
@@ -52,6 +55,7 @@ static uint64_t patience_us(const struct talk *talk)
 static void wait_on(struct talk *talk)
 {
     talk->wait_bytes = conn_life(talk->conn)->bytes_in;
+    talk->wait_unsent = conn_unsent(talk->conn);
     if (deadline_set(talk->loop, &talk->wait, patience_us(talk), wait_passed) < 0)
         conn_fail(talk->conn, FATE_MEMORY, "out of memory for a deadline");
 }
@@ -60,9 +64,14 @@ static void wait_passed(struct deadline *deadline)
 {
     struct talk *talk = (struct talk *)(void *)((char *)deadline - offsetof(struct talk, wait));
     const struct life *life = conn_life(talk->conn);
-    char text[UNITS_TEXT];
-    if (life->bytes_in != talk->wait_bytes || output_is_full(talk->output))
+    char text[UNITS_TEXT], unsent[UNITS_TEXT];
+    if (life->bytes_in != talk->wait_bytes || conn_unsent(talk->conn) != talk->wait_unsent ||
+        output_is_full(talk->output))
         wait_on(talk); /* it is not silent, or cannot be heard */
+    else if (talk->wait_unsent > 0)
+        conn_fail(talk->conn, FATE_DRAIN_TIMEOUT, "%s unsent and nothing moved for %s",
+                  units_text_bytes(unsent, talk->wait_unsent),
+                  units_text_duration(text, talk->config->options->drain_timeout_us));
     else if (talk->replies > 0 || life->fate != FATE_CLEAN)
         talk_end_finish(talk, "the peer is silent");
     else
@@ -85,7 +94,7 @@ static void check(struct reapable *reapable)
     case FIN_AFTER_REPLIES:
         if (is_answered(talk))
             talk_end_finish(talk, "as many replies as frames");
-        else if (conn_unsent(talk->conn) == 0)
+        else
             wait_on(talk);
         by_hand_wait(&talk->hand);
         break;

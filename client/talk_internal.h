@@ -28,6 +28,7 @@ struct talk {
     unsigned signals;
     struct deadline wait;  /* for replies */
     uint64_t wait_bytes;   /* received when it was set */
+    size_t wait_unsent;    /* and what the peer had not taken */
     struct reapable check; /* runs talk_end_check at the end of a turn */
     bool check_queued;
     bool output_failed;

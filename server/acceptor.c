@@ -261,6 +261,7 @@ void acceptor_stop(struct acceptor *a)
         return;
     a->stopped = true;
     deadline_unset(&a->retry);
+    listener_hide(a->listener);
     for (unsigned i = 0; i < a->listener->count; i++) {
         if (a->events[i] != NULL)
             event_free(a->events[i]);

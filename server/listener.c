@@ -228,10 +228,16 @@ int listener_open(struct listener *listener, const struct server_config *config,
     return 0;
 }
 
-void listener_close(struct listener *listener)
+void listener_hide(struct listener *listener)
 {
     if (listener->count > 0 && listener->path != NULL)
         listener_unix_remove(listener);
+    listener->path = NULL;
+}
+
+void listener_close(struct listener *listener)
+{
+    listener_hide(listener);
     close_all(listener);
 }
 

@@ -25,7 +25,9 @@ struct listener {
 
 /* Opens, binds and listens on every address of the endpoint. 0, or ERR_SYSTEM with `e`. */
 int listener_open(struct listener *listener, const struct server_config *config, struct error *e);
-/* Closes the sockets (what waits in their queues is reset) and removes our unix socket. */
+/* Removes our unix socket's name: who comes later finds nobody, and is not reset in the queue. */
+void listener_hide(struct listener *listener);
+/* Closes the sockets (what waits in their queues is reset), hidden before. */
 void listener_close(struct listener *listener);
 
 /* Writes the port, whole or not at all. 0, or ERR_SYSTEM with `e`. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "frame.h"
-#include "limits.h"
+#include "descriptors.h"
 #include "log.h"
 #include "options.h"
 #include "server.h"
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     struct error e;
     int result;
 
-    limits_hold_standard();
+    descriptors_hold_standard();
     setlocale(LC_CTYPE, "");
     log_init("synfind", LOG_LEVEL_NOTE, false);
     result = options_parse(&options, USE_SERVER, argc, argv, &e);

@@ -15,7 +15,7 @@
 #include "drain.h"
 #include "endlog.h"
 #include "journal.h"
-#include "limits.h"
+#include "descriptors.h"
 #include "listener.h"
 #include "log.h"
 #include "units.h"
@@ -257,7 +257,7 @@ static int set_up_crew(struct server *s, struct error *e)
 /* Once all else is open. */
 static int count_room(struct server *s, struct error *e)
 {
-    uint64_t taken = limits_descriptors_open() + DESCRIPTORS_KEPT;
+    uint64_t taken = descriptors_open() + DESCRIPTORS_KEPT;
     const struct options *o = s->config->options;
 
     if (taken >= s->descriptors) {
@@ -289,7 +289,7 @@ static int set_up(struct server *s, struct error *e)
 {
     int status;
 
-    s->descriptors = limits_raise_descriptors();
+    s->descriptors = descriptors_raise();
     if ((status = set_up_handler(s, e)) != 0 || (status = set_up_journal(s, e)) != 0 ||
         (status = set_up_loop(s, e)) != 0)
         return status;

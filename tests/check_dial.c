@@ -300,7 +300,7 @@ static void replace(const char *path, const char *text)
     char name[64];
     snprintf(name, sizeof name, "replaced%s", strrchr(path, '/') + 1);
     write_text(pair_file(name), text);
-    ck_assert_msg(mount(pair_file(name), path, NULL, MS_BIND, NULL) == 0, "%s: %s", path,
+    ck_assert_msg(mount(pair_file(name), path, "none", MS_BIND, NULL) == 0, "%s: %s", path,
                   strerror(errno));
 }
 
@@ -313,7 +313,7 @@ static bool own_network(void)
         fprintf(stderr, "passed over: a network namespace: %s\n", strerror(errno));
         return false;
     }
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0) {
         fprintf(stderr, "passed over: mounts of its own, in a chroot: %s\n", strerror(errno));
         return false;
     }

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "limits.h"
+#include "descriptors.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-void limits_hold_standard(void)
+void descriptors_hold_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
@@ -20,7 +20,7 @@ void limits_hold_standard(void)
     }
 }
 
-uint64_t limits_raise_descriptors(void)
+uint64_t descriptors_raise(void)
 {
     struct rlimit limit;
     rlim_t before;
@@ -32,7 +32,7 @@ uint64_t limits_raise_descriptors(void)
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? before : limit.rlim_cur;
 }
 
-uint64_t limits_descriptors_open(void)
+uint64_t descriptors_open(void)
 {
     DIR *folder = opendir("/proc/self/fd");
     uint64_t count = 0;
