@@ -170,14 +170,18 @@ START_TEST(slow_reader)
 }
 END_TEST
 
+/* A peer that stops reading once stdin has come to its end, whether replies are waited for or not.
+ */
 START_TEST(drain_timeout)
 {
     struct talk_run run;
     char *text = many_lines(300 << 10);
-    talk_start(&run, text, "--drain-timeout", "300ms", "--set", "sndbuf=8K", "--fin-after", "eof",
-               NULL);
-    talk_ends(&run, 28, "drain-timeout", "", "verdict: drain-timeout at drain: ", "unsent",
-              "    try: the peer stopped reading", NULL);
+    talk_start(&run, text, "--drain-timeout", "300ms", "--set", "sndbuf=8K", "--fin-after",
+               _i == 0 ? "eof" : "replies", NULL);
+    talk_ends(&run, 28, "drain-timeout", "",
+              _i == 0 ? "verdict: drain-timeout at drain: "
+                      : "verdict: drain-timeout at transfer: ",
+              "unsent", "    try: the peer stopped reading", NULL);
     free(text);
 }
 END_TEST
@@ -269,7 +273,7 @@ static void add_fates(Suite *suite)
     tcase_add_test(t, idle_timeout);
     tcase_add_test(t, frame_timeout);
     tcase_add_test(t, slow_reader);
-    tcase_add_test(t, drain_timeout);
+    tcase_add_loop_test(t, drain_timeout, 0, 2);
     tcase_add_test(t, linger_timeout);
     tcase_add_test(t, input_that_is_no_frame);
     tcase_add_loop_test(t, input_that_cannot_be_sent, 0,
