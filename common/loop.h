@@ -50,7 +50,7 @@ struct reapable {
 void loop_reap(struct loop *loop, struct reapable *reapable);
 
 /* Signals: the main loop only. `fn` runs in the loop. Result 0, ERR_MEMORY or ERR_SYSTEM.
- * loop_free undoes them. */
+ * loop_free takes them back and leaves the signals ignored. */
 int loop_on_signal(struct loop *loop, int signal_number, void (*fn)(int signal_number, void *arg),
                    void *arg);
 
