@@ -1,5 +1,5 @@
-/* descriptors: those this process has and may have. Level: the server's. Threads: the main one, at the
- * start. */
+/* descriptors: those this process has and may have. Level: the server's. Threads: the main one, at
+ * the start. */
 #ifndef SYNFIN_DESCRIPTORS_H
 #define SYNFIN_DESCRIPTORS_H
 
