@@ -29,14 +29,6 @@ static int init_stdio(struct stdio_format *stdio, const struct options *options,
     return result;
 }
 
-static int init_codec(struct frame_codec *codec, const struct options *options, struct error *e)
-{
-    int result = frame_codec_parse(codec, options->frame, options->max_frame_bytes, e);
-    if (result < 0)
-        error_context(e, "-F %s", options->frame);
-    return result;
-}
-
 static int check_endpoint(const struct options *options, const struct endpoint *endpoint,
                           struct error *e)
 {
@@ -84,7 +76,7 @@ int client_config_init(struct client_config *config, const struct options *optio
     if (result == 0)
         result = check_endpoint(options, &config->endpoint, e);
     if (result == 0)
-        result = init_codec(&conn->codec, options, e);
+        result = options_codec(options, &conn->codec, e);
     if (result == 0)
         result = init_stdio(&config->stdio, options, e);
     if (result == 0)

@@ -14,15 +14,6 @@
 
 #define EXIT_USAGE 2
 
-static enum log_level level_of(const struct options *options)
-{
-    if (options->quiet)
-        return LOG_LEVEL_ERROR;
-    return options->verbose == 0   ? LOG_LEVEL_NOTE
-           : options->verbose == 1 ? LOG_LEVEL_PHASE
-                                   : LOG_LEVEL_CALL;
-}
-
 /* After --help and its kin: whether it could be written. */
 static int written(void)
 {
@@ -39,7 +30,7 @@ static int talk(const struct options *options)
 {
     struct client_config config;
     struct error e = {"", ""};
-    log_init("synfin", level_of(options), false);
+    log_init("synfin", options_level(options), false);
     if (client_config_init(&config, options, &e) < 0) {
         log_error(&e);
         return EXIT_USAGE;

@@ -383,3 +383,20 @@ int options_parse(struct options *options, enum options_use program, int argc, c
     options->arguments = argv + optind;
     return strcmp(options->frame, "list") == 0 ? OPTIONS_FRAME_LIST : OPTIONS_RUN;
 }
+
+enum log_level options_level(const struct options *options)
+{
+    if (options->quiet)
+        return LOG_LEVEL_ERROR;
+    return options->verbose >= 2   ? LOG_LEVEL_CALL
+           : options->verbose == 1 ? LOG_LEVEL_PHASE
+                                   : LOG_LEVEL_NOTE;
+}
+
+int options_codec(const struct options *options, struct frame_codec *codec, struct error *e)
+{
+    int result = frame_codec_parse(codec, options->frame, options->max_frame_bytes, e);
+    if (result < 0)
+        error_context(e, "-F %s", options->frame);
+    return result;
+}

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "frame.h"
+#include "log.h"
 
 /* Who takes an option: bits. */
 enum options_use {
@@ -105,5 +107,10 @@ int options_parse(struct options *options, enum options_use program, int argc, c
 void options_help(enum options_use program);
 /* --version to stdout: "synfin 0.1.0"; the same of the caller. */
 void options_version(enum options_use program);
+
+/* How much is logged: -q, -v, -vv. */
+enum log_level options_level(const struct options *options);
+/* The codec that -F and --max-frame name. 0, or as frame_codec_parse, the error naming -F. */
+int options_codec(const struct options *options, struct frame_codec *codec, struct error *e);
 
 #endif

@@ -33,15 +33,6 @@ static int printed(void)
     return EXIT_OUTPUT;
 }
 
-static enum log_level level_of(const struct options *options)
-{
-    if (options->quiet)
-        return LOG_LEVEL_ERROR;
-    return options->verbose >= 2   ? LOG_LEVEL_CALL
-           : options->verbose == 1 ? LOG_LEVEL_PHASE
-                                   : LOG_LEVEL_NOTE;
-}
-
 static int run(const struct options *options)
 {
     static struct server_config config;
@@ -49,7 +40,7 @@ static int run(const struct options *options)
 
     if (server_config_init(&config, options, &e) < 0)
         return fail_usage(&e);
-    log_init("synfind", level_of(options), true);
+    log_init("synfind", options_level(options), true);
     return server_run(&config);
 }
 

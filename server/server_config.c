@@ -55,14 +55,6 @@ static int check_address(struct server_config *config, struct error *e)
     return 0;
 }
 
-static int init_codec(struct frame_codec *codec, const struct options *o, struct error *e)
-{
-    int result = frame_codec_parse(codec, o->frame, o->max_frame_bytes, e);
-    if (result < 0)
-        error_context(e, "-F %s", o->frame);
-    return result;
-}
-
 static int check_sockopts(const struct options *o, struct error *e)
 {
     for (unsigned i = 0; i < o->set_count; i++) {
@@ -119,7 +111,7 @@ int server_config_init(struct server_config *config, const struct options *optio
     int result;
 
     *config = (struct server_config){.options = options};
-    if ((result = init_codec(&config->conn.codec, options, e)) < 0 ||
+    if ((result = options_codec(options, &config->conn.codec, e)) < 0 ||
         (result = check_address(config, e)) < 0 || (result = check_sockopts(options, e)) < 0 ||
         (result = check_handler(config, e)) < 0 ||
         (options->journal != NULL && (result = journal_check(options->journal, e)) < 0))
