@@ -48,7 +48,8 @@ awk '
   }
 ' "$top/README.md"
 
-# Times, clocks, ports and rates are as they are; blanks follow from their widths.
+# Times, clocks, ports and rates are as they are; blanks follow from their widths. Standard output is
+# written beside the connection: which stage that has reached when it fails is a race.
 plain() {
   sed -E \
     -e 's/^\{.*/{record}/' \
@@ -59,6 +60,7 @@ plain() {
     -e 's/localhost [0-9]+/localhost PORT/g' \
     -e 's/fd [0-9]+|close\([0-9]+\)/FD/g' \
     -e 's/^kernel: .*/kernel/' \
+    -e 's/(verdict: output at )[a-z]+/\1STAGE/' \
     -e 's/ +/ /g; s/^ //'
 }
 
