@@ -109,7 +109,7 @@ def transfer(file):
     records = [record for _, _, _, records in parts for record in records]
     kinds = [kind for _, kind, _ in records]
     if len(parts) < 5 or {number for number, *_ in parts} != {4711}:
-        sys.exit(f"{len(parts)} messages")
+        sys.exit(f"{len(parts)} messages: {[(i, code, len(r)) for i, code, _, r in parts]}")
     if kinds[0] != SOA or kinds[-1] != SOA or kinds.count(SOA) != 2:
         sys.exit(f"the zone does not begin and end with its SOA: {kinds[:3]} to {kinds[-3:]}")
     if kinds.count(A) != HOSTS + 1 or kinds.count(TXT) != RECORDS:
