@@ -114,6 +114,11 @@ struct frame_wrap {
 int frame_encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
                  size_t n, struct frame_wrap *wrap, struct frame_fault *fault);
 
+/* The same for a body that frame_encode has taken before, with the same codec: it is not looked at
+ * again. */
+int frame_encode_known(const struct frame_codec *codec, struct frame_state *state, size_t n,
+                       struct frame_wrap *wrap, struct frame_fault *fault);
+
 /* The fault in words: e->what is evidence ("a length of 83,886,080 B is over 16.0 MiB; prefix 05 00
  * 00 00"), e->mend the likely cause
  * ("-F u32le reads it as 5 B"; "the prefix is text, \"HTTP\": try -F line or -F crlf"), or "". */

@@ -119,7 +119,9 @@ static int wrap_up(const struct frame_codec *codec, const uint8_t *body, size_t 
     switch (codec->kind) {
     case FRAME_LENGTH:
     case FRAME_VARINT:
-        return codec->strip ? put_field(codec, n, wrap, fault) : check_own(codec, body, n, fault);
+        if (codec->strip)
+            return put_field(codec, n, wrap, fault);
+        return body == NULL ? 0 : check_own(codec, body, n, fault);
     case FRAME_NETSTRING:
         put_decimal(wrap, n, ':');
         wrap->tail[0] = ',';
@@ -135,15 +137,15 @@ static int wrap_up(const struct frame_codec *codec, const uint8_t *body, size_t 
         memcpy(wrap->tail, codec->end, codec->end_length);
         wrap->head_length = codec->start_length;
         wrap->tail_length = codec->end_length;
-        return check_delimiter(codec, body, n, fault);
+        return body == NULL ? 0 : check_delimiter(codec, body, n, fault);
     case FRAME_RAW:
         return 0;
     }
     return 0;
 }
 
-int frame_encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
-                 size_t n, struct frame_wrap *wrap, struct frame_fault *fault)
+static int encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
+                  size_t n, struct frame_wrap *wrap, struct frame_fault *fault)
 {
     struct frame_wrap made;
 
@@ -157,4 +159,16 @@ int frame_encode(const struct frame_codec *codec, struct frame_state *state, con
     wrap->tail_length = made.tail_length;
     state->first = false;
     return 0;
+}
+
+int frame_encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
+                 size_t n, struct frame_wrap *wrap, struct frame_fault *fault)
+{
+    return encode(codec, state, n == 0 ? (const uint8_t *)"" : body, n, wrap, fault);
+}
+
+int frame_encode_known(const struct frame_codec *codec, struct frame_state *state, size_t n,
+                       struct frame_wrap *wrap, struct frame_fault *fault)
+{
+    return encode(codec, state, NULL, n, wrap, fault);
 }

@@ -8,12 +8,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "clock.h"
 
 #define BASE_DESCRIPTORS 4 /* an event_base's epoll, timer, and pair for signals */
+#define READY_MOST 512     /* watches served in one turn */
+#define TURN_US 20         /* how often a busy poll looks at what is not a watch */
 
 struct letter {
     STAILQ_ENTRY(letter) link;
@@ -45,8 +48,15 @@ struct loop {
     SLIST_HEAD(, deadline_queue) queues;
     struct event *timer;
     uint64_t timer_due_us; /* 0: not armed */
-    TAILQ_HEAD(, reapable) to_reap;
+    STAILQ_HEAD(reapables, reapable) to_reap;
+    bool reaping;
     struct event *reaper;
+    int watch_fd; /* epoll of the watches */
+    struct event *watch_event;
+    uint64_t busy_us;
+    bool stopped;
+    void *attached;
+    void (*free_attached)(void *thing);
     SLIST_HEAD(, loop_signal) signals;
 };
 
@@ -189,25 +199,77 @@ void deadline_unset(struct deadline *deadline)
 
 /* --- reaper --- */
 
-static void reap_all(evutil_socket_t fd, short what, void *arg)
+static void reap_all(struct loop *loop)
 {
-    struct loop *loop = arg;
+    static const struct timeval next_turn = {0, 0};
+    struct reapables now = STAILQ_HEAD_INITIALIZER(now);
     struct reapable *reapable;
 
-    (void)fd;
-    (void)what;
-    while ((reapable = TAILQ_FIRST(&loop->to_reap)) != NULL) {
-        TAILQ_REMOVE(&loop->to_reap, reapable, link);
+    STAILQ_CONCAT(&now, &loop->to_reap);
+    loop->reaping = true;
+    while ((reapable = STAILQ_FIRST(&now)) != NULL) {
+        STAILQ_REMOVE_HEAD(&now, link);
         reapable->reap(reapable);
     }
+    loop->reaping = false;
+    /* What they asked for comes after a look at the descriptors: none may keep the loop. */
+    if (!STAILQ_EMPTY(&loop->to_reap)) {
+        event_add(loop->reaper, &next_turn);
+    }
+}
+
+static void reaper_came(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    reap_all(arg);
 }
 
 void loop_reap(struct loop *loop, struct reapable *reapable)
 {
-    if (TAILQ_EMPTY(&loop->to_reap)) {
+    if (STAILQ_EMPTY(&loop->to_reap) && !loop->reaping) {
         event_active(loop->reaper, EV_TIMEOUT, 0);
     }
-    TAILQ_INSERT_TAIL(&loop->to_reap, reapable, link);
+    STAILQ_INSERT_TAIL(&loop->to_reap, reapable, link);
+}
+
+/* --- watches --- */
+
+/* Serves the watches that are ready now. Returns how many. */
+static int serve_watches(struct loop *loop)
+{
+    struct epoll_event ready[READY_MOST];
+    int count = epoll_wait(loop->watch_fd, ready, READY_MOST, 0);
+
+    for (int i = 0; i < count; i++) {
+        struct watch *watch = ready[i].data.ptr;
+        watch->ready(watch);
+    }
+    return count;
+}
+
+static void watches_ready(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    serve_watches(arg);
+}
+
+int loop_watch(struct loop *loop, int fd, struct watch *watch, enum watch_mode mode, bool again)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN | (mode == WATCH_EDGE ? (uint32_t)EPOLLET | EPOLLRDHUP : 0),
+        .data.ptr = watch,
+    };
+    if (epoll_ctl(loop->watch_fd, again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0) {
+        return errno == ENOMEM ? ERR_MEMORY : ERR_SYSTEM;
+    }
+    return 0;
+}
+
+void loop_unwatch(struct loop *loop, int fd)
+{
+    epoll_ctl(loop->watch_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 /* --- signals --- */
@@ -285,14 +347,18 @@ static bool make_events(struct loop *loop)
     }
     loop->base = new_base();
     loop->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (loop->base == NULL || loop->mail_fd < 0) {
+    loop->watch_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->base == NULL || loop->mail_fd < 0 || loop->watch_fd < 0) {
         return false;
     }
     loop->mail_event = event_new(loop->base, loop->mail_fd, EV_READ | EV_PERSIST, read_mail, loop);
     loop->timer = evtimer_new(loop->base, timer_passed, loop);
-    loop->reaper = event_new(loop->base, -1, 0, reap_all, loop);
+    loop->reaper = evtimer_new(loop->base, reaper_came, loop);
+    loop->watch_event =
+        event_new(loop->base, loop->watch_fd, EV_READ | EV_PERSIST, watches_ready, loop);
     return loop->mail_event != NULL && loop->timer != NULL && loop->reaper != NULL &&
-           event_add(loop->mail_event, NULL) == 0;
+           loop->watch_event != NULL && event_add(loop->mail_event, NULL) == 0 &&
+           event_add(loop->watch_event, NULL) == 0;
 }
 
 struct loop *loop_new(struct error *e)
@@ -305,13 +371,13 @@ struct loop *loop_new(struct error *e)
     pthread_mutex_init(&loop->mail_lock, NULL);
     STAILQ_INIT(&loop->mail);
     SLIST_INIT(&loop->queues);
-    TAILQ_INIT(&loop->to_reap);
+    STAILQ_INIT(&loop->to_reap);
     SLIST_INIT(&loop->signals);
-    loop->mail_fd = -1;
+    loop->mail_fd = loop->watch_fd = -1;
     errno = 0;
     if (!make_events(loop)) {
         error_what(e, "cannot make an event loop: %s", strerror(errno));
-        error_mend(e, "ulimit -n: it needs five descriptors");
+        error_mend(e, "ulimit -n: it needs six descriptors");
         loop_free(loop);
         return NULL;
     }
@@ -344,11 +410,18 @@ void loop_free(struct loop *loop)
         SLIST_REMOVE_HEAD(&loop->queues, link);
         free(queue);
     }
+    if (loop->free_attached != NULL) {
+        loop->free_attached(loop->attached);
+    }
     free_event(loop->mail_event);
+    free_event(loop->watch_event);
     free_event(loop->timer);
     free_event(loop->reaper);
     if (loop->mail_fd >= 0) {
         close(loop->mail_fd);
+    }
+    if (loop->watch_fd >= 0) {
+        close(loop->watch_fd);
     }
     if (loop->base != NULL) {
         event_base_free(loop->base);
@@ -362,12 +435,63 @@ struct event_base *loop_base(struct loop *loop)
     return loop->base;
 }
 
+void loop_attach(struct loop *loop, void *thing, void (*free_thing)(void *thing))
+{
+    loop->attached = thing;
+    loop->free_attached = free_thing;
+}
+
+void *loop_attached(const struct loop *loop)
+{
+    return loop->attached;
+}
+
+/* Serves what comes until nothing has for `busy_us`. The watches are where time matters; libevent's
+ * own events have their turn every TURN_US. */
+static int spin(struct loop *loop)
+{
+    uint64_t now_us = clock_us(), until_us = now_us + loop->busy_us, turn_us = now_us;
+    int result = 0;
+
+    while (!loop->stopped && result >= 0 && now_us < until_us) {
+        bool served = serve_watches(loop) > 0;
+        reap_all(loop);
+        now_us = clock_us();
+        if (served) {
+            until_us = now_us + loop->busy_us;
+        }
+        if (now_us >= turn_us) {
+            result = event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY);
+            turn_us = now_us + TURN_US;
+        }
+    }
+    return result;
+}
+
 int loop_run(struct loop *loop)
 {
-    return event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? ERR_SYSTEM : 0;
+    int result = 0;
+
+    loop->stopped = false;
+    if (loop->busy_us == 0) {
+        result = event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    }
+    while (loop->busy_us > 0 && !loop->stopped && result >= 0) {
+        result = spin(loop);
+        if (result >= 0 && !loop->stopped) {
+            result = event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+        }
+    }
+    return result < 0 ? ERR_SYSTEM : 0;
+}
+
+void loop_busy_poll(struct loop *loop, uint64_t us)
+{
+    loop->busy_us = us;
 }
 
 void loop_stop(struct loop *loop)
 {
+    loop->stopped = true;
     event_base_loopbreak(loop->base);
 }

@@ -1,4 +1,4 @@
-/* loop: an event_base with a mailbox, signals, deadlines and a reaper; one a thread.
+/* loop: an event_base with a mailbox, signals, deadlines, watches and a reaper; one a thread.
  * Level 1. Threads: a loop belongs to the thread that runs it; only loop_post may be called from
  * others. */
 #ifndef SYNFIN_LOOP_H
@@ -22,6 +22,29 @@ struct event_base *loop_base(struct loop *loop);
 /* Runs until loop_stop. Result 0 or ERR_SYSTEM. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+/* Before loop_run: where nothing is to be done, watches are asked again and again for so long
+ * before the thread sleeps. 0: it sleeps at once. */
+void loop_busy_poll(struct loop *loop, uint64_t us);
+
+/* A thing of a higher level's that is the loop's, one: loop_free frees it, last. */
+void loop_attach(struct loop *loop, void *thing, void (*free_thing)(void *thing));
+void *loop_attached(const struct loop *loop);
+
+/* Watches: readiness to read, for many descriptors. All are in one epoll, which is a single event
+ * of the base, so each costs the loop no memory and no work of libevent's. Embed the struct and
+ * fill `ready`; the watch must stay where it is until the descriptor is closed or unwatched and the
+ * callbacks under way have returned (free it from the reaper): `ready` may still run once. */
+struct watch {
+    void (*ready)(struct watch *watch);
+};
+enum watch_mode {
+    WATCH_LEVEL, /* runs `ready` as long as there is something to read, an end or an error */
+    WATCH_EDGE,  /* runs `ready` each time the descriptor's state has changed */
+};
+/* `again`: the descriptor is watched already. Closing it ends the watch. 0, ERR_MEMORY or
+ * ERR_SYSTEM. */
+int loop_watch(struct loop *loop, int fd, struct watch *watch, enum watch_mode mode, bool again);
+void loop_unwatch(struct loop *loop, int fd);
 
 /* Mailbox: runs fn(arg) in the loop's thread, in order of posting. From any thread. Result 0 or
  * ERR_MEMORY. */
@@ -42,9 +65,10 @@ int deadline_set(struct loop *loop, struct deadline *deadline, uint64_t length_u
 void deadline_unset(struct deadline *deadline);
 
 /* Reaper: runs `reap` in this loop after the callbacks under way have returned, so nothing is freed
- * inside a callback of its own. Not again before it has run. */
+ * inside a callback of its own; from inside a `reap`, in a later turn of the loop. Not again before
+ * it has run. */
 struct reapable {
-    TAILQ_ENTRY(reapable) link;
+    STAILQ_ENTRY(reapable) link;
     void (*reap)(struct reapable *reapable);
 };
 void loop_reap(struct loop *loop, struct reapable *reapable);

@@ -6,75 +6,157 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "transport_internal.h"
+
+#define WRITE_MOST (512 * 1024) /* in one go of libevent's own writing; its default is 16 KiB */
+
+/* --- leases --- */
+
+struct transport_lease *transport_lease_new(struct loop *loop, int fd)
+{
+    struct transport_lease *lease = calloc(1, sizeof *lease);
+    if (lease == NULL) {
+        return NULL;
+    }
+    /* Not BEV_OPT_CLOSE_ON_FREE: libevent would close in a later turn, and SO_LINGER has to be set
+     * before. */
+    lease->bev = bufferevent_socket_new(loop_base(loop), fd, 0);
+    if (lease->bev == NULL) {
+        free(lease);
+        return NULL;
+    }
+    lease->bound = fd >= 0;
+    bufferevent_disable(lease->bev, EV_READ | EV_WRITE);
+    bufferevent_setwatermark(lease->bev, EV_WRITE, TRANSPORT_OUTPUT_LOW, 0);
+    bufferevent_set_max_single_write(lease->bev, WRITE_MOST);
+    return lease;
+}
+
+void transport_lease_free(struct transport_lease *lease)
+{
+    /* Freed inside its own callback it would keep its events until that returns, and the next
+     * socket with this number would not be polled. */
+    bufferevent_disable(lease->bev, EV_READ | EV_WRITE);
+    bufferevent_free(lease->bev);
+    free(lease);
+}
+
+int transport_append(struct transport_lease *lease, const struct transport_bytes *bytes)
+{
+    struct evbuffer *out = bufferevent_get_output(lease->bev);
+    size_t copied = bytes->head_length + bytes->tail_length;
+    int failed = evbuffer_expand(out, bytes->body_lasts ? copied : copied + bytes->body_length);
+
+    failed |= evbuffer_add(out, bytes->head, bytes->head_length);
+    failed |= bytes->body_lasts
+                  ? evbuffer_add_reference(out, bytes->body, bytes->body_length, NULL, NULL)
+                  : evbuffer_add(out, bytes->body, bytes->body_length);
+    failed |= evbuffer_add(out, bytes->tail, bytes->tail_length);
+    return failed != 0 ? ERR_MEMORY : 0;
+}
+
+void transport_close_fd(int fd, bool reset)
+{
+    if (reset) {
+        struct linger now = {.l_onoff = 1, .l_linger = 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
+    close(fd);
+}
+
 /* --- plain: a socket bufferevent as libevent makes it --- */
 
-static int plain_finish(struct transport *t)
+static int plain_read(struct transport *t, bool on)
 {
-    return shutdown(t->fd, SHUT_WR) < 0 ? ERR_SYSTEM : 0;
+    int result = on ? bufferevent_enable(t->lease->bev, EV_READ)
+                    : bufferevent_disable(t->lease->bev, EV_READ);
+    return result < 0 ? ERR_MEMORY : 0;
+}
+
+static int plain_send(struct transport *t, const struct transport_bytes *bytes)
+{
+    return transport_append(t->lease, bytes);
+}
+
+static void plain_nothing(struct transport *t)
+{
+    (void)t;
 }
 
 static void plain_close(struct transport *t, bool reset)
 {
-    /* Not BEV_OPT_CLOSE_ON_FREE: libevent would close in a later turn, and SO_LINGER has to be set
-     * before. */
-    /* Freed inside its own callback it would keep its events until that returns, and the next
-     * socket with this number would not be polled. */
-    bufferevent_disable(t->bev, EV_READ | EV_WRITE);
-    bufferevent_free(t->bev);
-    if (reset) {
-        struct linger now = {.l_onoff = 1, .l_linger = 0};
-        setsockopt(t->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    }
-    close(t->fd);
+    transport_lease_free(t->lease);
+    transport_close_fd(t->fd, reset);
 }
 
-static const struct transport_kind plain = {.finish = plain_finish, .close = plain_close};
+const struct transport_kind transport_plain = {
+    .read = plain_read,
+    .send = plain_send,
+    .flush = plain_nothing,
+    .rest = plain_nothing,
+    .close = plain_close,
+};
 
-int transport_plain(struct transport *t, struct loop *loop, int fd)
+/* --- beginning --- */
+
+static void become(struct transport *t, struct loop *loop, int fd, bool fast)
 {
-    struct bufferevent *bev = bufferevent_socket_new(loop_base(loop), fd, 0);
-    if (bev == NULL) {
-        close(fd);
-        return ERR_MEMORY;
+    *t = (struct transport){.kind = fast ? &transport_fast : &transport_plain,
+                            .loop = loop,
+                            .fd = fd,
+                            .fast = fast};
+}
+
+int transport_init(struct transport *t, struct loop *loop, int fd, bool fast)
+{
+    become(t, loop, fd, fast);
+    if (!fast) {
+        t->lease = transport_lease_new(loop, fd);
+        if (t->lease == NULL) {
+            close(fd);
+            *t = (struct transport){.fd = -1};
+            return ERR_MEMORY;
+        }
     }
-    *t = (struct transport){.kind = &plain, .loop = loop, .bev = bev, .fd = fd};
     return 0;
 }
-
-/* --- connect --- */
 
 static void connect_event(struct bufferevent *bev, short what, void *arg)
 {
     struct transport *t = arg;
     int error = EVUTIL_SOCKET_ERROR();
 
-    (void)bev;
     if (what & BEV_EVENT_CONNECTED) {
         error = 0;
     } else if (t->refused) {
         error = ECONNREFUSED;
     }
-    bufferevent_setcb(t->bev, NULL, NULL, NULL, NULL);
+    bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
+    bufferevent_disable(bev, EV_READ | EV_WRITE);
     t->connected(t, error);
 }
 
-int transport_connect(struct transport *t, struct loop *loop, int fd,
+int transport_connect(struct transport *t, struct loop *loop, int fd, bool fast,
                       const struct sockaddr *address, socklen_t length,
                       void (*connected)(struct transport *t, int error))
 {
-    int result = transport_plain(t, loop, fd);
-    if (result < 0) {
-        return result;
+    become(t, loop, fd, fast);
+    t->lease = fast ? fastio_lease(loop) : transport_lease_new(loop, -1);
+    if (t->lease == NULL || bufferevent_setfd(t->lease->bev, fd) < 0) {
+        transport_close(t, false);
+        return ERR_MEMORY;
     }
+    t->lease->bound = true;
     t->connected = connected;
-    bufferevent_setcb(t->bev, NULL, NULL, connect_event, t);
+    bufferevent_setcb(t->lease->bev, NULL, NULL, connect_event, t);
     errno = 0;
-    if (bufferevent_socket_connect(t->bev, address, (int)length) < 0) {
+    if (bufferevent_socket_connect(t->lease->bev, address, (int)length) < 0) {
         int error = errno;
         transport_close(t, false);
         errno = error;
@@ -88,25 +170,57 @@ int transport_connect(struct transport *t, struct loop *loop, int fd,
 void transport_take(struct transport *to, struct transport *from)
 {
     *to = *from;
-    to->connected = NULL;
     *from = (struct transport){.fd = -1};
+}
+
+/* --- what the user calls --- */
+
+void transport_start(struct transport *t, const struct transport_callbacks *callbacks)
+{
+    t->callbacks = callbacks;
+    if (t->lease != NULL) {
+        bufferevent_setcb(t->lease->bev, callbacks->read, callbacks->write, callbacks->event, t);
+    }
+    if (!t->fast) {
+        bufferevent_enable(t->lease->bev, EV_WRITE);
+    }
+}
+
+int transport_read(struct transport *t, bool on)
+{
+    if (t->reading == on || t->awaits_ack) {
+        return 0;
+    }
+    t->reading = on;
+    return t->kind->read(t, on);
+}
+
+int transport_send(struct transport *t, const struct transport_bytes *bytes)
+{
+    return t->kind->send(t, bytes);
+}
+
+void transport_flush(struct transport *t)
+{
+    t->kind->flush(t);
+}
+
+void transport_rest(struct transport *t)
+{
+    t->kind->rest(t);
 }
 
 int transport_finish(struct transport *t)
 {
-    return t->kind->finish(t);
+    return shutdown(t->fd, SHUT_WR) < 0 ? ERR_SYSTEM : 0;
 }
 
 void transport_close(struct transport *t, bool reset)
 {
-    if (t->kind == NULL) {
-        return;
+    if (t->kind != NULL) {
+        t->kind->close(t, reset);
+        *t = (struct transport){.fd = -1};
     }
-    if (t->acked != NULL) {
-        event_free(t->acked);
-    }
-    t->kind->close(t, reset);
-    *t = (struct transport){.fd = -1};
 }
 
 /* --- what the kernel knows --- */
@@ -161,7 +275,7 @@ uint64_t transport_unread_bytes(const struct transport *t)
     return queue_bytes(t->fd, SIOCINQ);
 }
 
-uint64_t transport_unsent_bytes(const struct transport *t)
+uint64_t transport_unacked_bytes(const struct transport *t)
 {
     /* On a unix socket what was written is the peer's already, and SIOCOUTQ counts memory. */
     return transport_tcp_state(t) == -1 ? 0 : queue_bytes(t->fd, SIOCOUTQ);
@@ -194,27 +308,25 @@ bool transport_acked(const struct transport *t)
     return state == -1 || state == TRANSPORT_TCP_CLOSE || state == TRANSPORT_TCP_TIME_WAIT;
 }
 
-static void state_changed(evutil_socket_t fd, short what, void *arg)
+static void state_changed(struct watch *watch)
 {
-    struct transport *t = arg;
-    (void)fd;
-    (void)what;
-    t->on_acked(t->on_acked_arg);
+    struct transport *t = (struct transport *)((char *)watch - offsetof(struct transport, watch));
+    if (t->awaits_ack) {
+        t->callbacks->acked(t);
+    }
 }
 
-int transport_on_acked(struct transport *t, void (*fn)(void *arg), void *arg)
+int transport_await_ack(struct transport *t)
 {
-    if (t->acked != NULL) {
+    if (t->awaits_ack) {
         return 0;
     }
-    t->on_acked = fn;
-    t->on_acked_arg = arg;
-    bufferevent_disable(t->bev, EV_READ | EV_WRITE);
+    transport_read(t, false);
+    t->awaits_ack = true;
+    t->watch.ready = state_changed;
     /* Both directions are shut, so the descriptor stays readable: only an edge tells of a change.
      */
-    t->acked = event_new(loop_base(t->loop), t->fd, EV_READ | EV_ET | EV_PERSIST, state_changed, t);
-    if (t->acked == NULL) {
-        return ERR_MEMORY;
-    }
-    return event_add(t->acked, NULL) < 0 ? ERR_SYSTEM : 0;
+    int result = loop_watch(t->loop, t->fd, &t->watch, WATCH_EDGE, t->watched);
+    t->watched = true;
+    return result;
 }

@@ -1,0 +1,520 @@
+/* fastio: the transport that reads and sends at the kernel's pace, under the same bufferevent.
+ *
+ * libevent's own reading asks FIONREAD, takes at most 4096 bytes into a chain just allocated, and
+ * its writing adds an event, goes through the loop once more and takes the event away. Here instead:
+ *
+ *  - The descriptor is in the loop's watches, not in libevent. When it is readable, one read fills
+ *    the loop's scratch; the bytes are lent to the bufferevent's input by reference, and its read
+ *    callback runs (bufferevent_trigger). What the callback leaves, the beginning of a frame, is
+ *    copied out, with room for the rest of the frame, into which the next read goes directly.
+ *  - What is sent from callbacks is gathered in one buffer of the loop's, long bodies by reference
+ *    where they are held, and goes out in one call when the read callback has returned. What the
+ *    kernel does not take goes to the bufferevent's output, and libevent sends it.
+ *  - A bufferevent is only needed while there is something in it, and is otherwise in the loop's
+ *    pool: an idle connection costs none.
+ *
+ * One connection at a time owns the gather buffer (`sender`); another that sends flushes it first.
+ */
+#include "config.h"
+
+#include "transport.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "transport_internal.h"
+
+#define SCRATCH_BYTES (256 * 1024) /* most that is read at once: fairness, and a bound */
+#define GATHER_BYTES (64 * 1024)
+#define GATHER_MOST (256 * 1024) /* sent when so much waits, by copy and by reference */
+#define IN_PLACE_LEAST 4096      /* shorter bodies are copied: cheaper than another part */
+#define PARTS_MOST 64
+#define POOL_MOST 64
+
+struct fastio {
+    struct loop *loop;
+    SLIST_HEAD(, transport_lease) pool;
+    unsigned pooled;
+    struct transport *serving; /* whose read callback runs */
+    struct transport *sender;  /* whose bytes are gathered, or NULL */
+    size_t copied;             /* into `gather` */
+    unsigned part_count;
+    bool lies_outside;         /* some part is neither in `gather` nor lasting */
+    const uint8_t *held, *held_end;
+    struct reapable later;
+    bool later_asked;
+    struct iovec parts[PARTS_MOST];
+    bool lasts[PARTS_MOST];
+    uint8_t gather[GATHER_BYTES];
+    uint8_t scratch[SCRATCH_BYTES];
+};
+
+static void flush_later(struct reapable *later);
+
+/* --- the loop's part --- */
+
+static void fastio_free(void *thing)
+{
+    struct fastio *f = thing;
+    struct transport_lease *lease;
+
+    while ((lease = SLIST_FIRST(&f->pool)) != NULL) {
+        SLIST_REMOVE_HEAD(&f->pool, link);
+        transport_lease_free(lease);
+    }
+    free(f);
+}
+
+/* Made when the loop first needs it. NULL: no memory. */
+static struct fastio *fastio_of(struct loop *loop)
+{
+    struct fastio *f = loop_attached(loop);
+    if (f == NULL) {
+        f = malloc(sizeof *f);
+        if (f != NULL) {
+            memset(f, 0, offsetof(struct fastio, parts));
+            f->loop = loop;
+            f->later.reap = flush_later;
+            loop_attach(loop, f, fastio_free);
+        }
+    }
+    return f;
+}
+
+struct transport_lease *fastio_lease(struct loop *loop)
+{
+    struct fastio *f = fastio_of(loop);
+    struct transport_lease *lease = f == NULL ? NULL : SLIST_FIRST(&f->pool);
+
+    if (lease != NULL) {
+        SLIST_REMOVE_HEAD(&f->pool, link);
+        f->pooled--;
+        return lease;
+    }
+    lease = f == NULL ? NULL : transport_lease_new(loop, -1);
+    if (lease != NULL) {
+        /* Only we put anything in. */
+        evbuffer_unfreeze(bufferevent_get_input(lease->bev), 0);
+    }
+    return lease;
+}
+
+static void give(struct fastio *f, struct transport_lease *lease)
+{
+    if (f->pooled >= POOL_MOST) {
+        transport_lease_free(lease);
+        return;
+    }
+    if (lease->bound) {
+        /* Enabled, it would poll its next descriptor with nothing to send. */
+        bufferevent_disable(lease->bev, EV_WRITE);
+        bufferevent_setfd(lease->bev, -1);
+        lease->bound = false;
+    }
+    SLIST_INSERT_HEAD(&f->pool, lease, link);
+    f->pooled++;
+}
+
+/* Makes sure that there is one. 0 or ERR_MEMORY. */
+static int take(struct transport *t)
+{
+    if (t->lease == NULL) {
+        const struct transport_callbacks *callbacks = t->callbacks;
+        t->lease = fastio_lease(t->loop);
+        if (t->lease == NULL) {
+            return ERR_MEMORY;
+        }
+        t->lease->started = false;
+        t->lease->wanted = 0;
+        bufferevent_setcb(t->lease->bev, callbacks->read, callbacks->write, callbacks->event, t);
+    }
+    return 0;
+}
+
+static void fast_rest(struct transport *t)
+{
+    if (t->lease != NULL && !t->failed && transport_received(t) == 0 &&
+        evbuffer_get_length(bufferevent_get_output(t->lease->bev)) == 0) {
+        give(loop_attached(t->loop), t->lease);
+        t->lease = NULL;
+    }
+}
+
+/* --- sending --- */
+
+/* To the bufferevent's output, after what is there; libevent goes on from here. */
+static int append(struct transport *t, const struct transport_bytes *bytes)
+{
+    if (take(t) < 0) {
+        return ERR_MEMORY;
+    }
+    if (!t->lease->bound) {
+        bufferevent_setfd(t->lease->bev, t->fd);
+        t->lease->bound = true;
+    }
+    int result = transport_append(t->lease, bytes);
+    if (!t->failed) {
+        bufferevent_enable(t->lease->bev, EV_WRITE);
+    }
+    return result;
+}
+
+/* An error of ours reaches the user as the bufferevent's, once the calls under way are over. */
+static void report(struct transport *t, short what, int error)
+{
+    errno = error;
+    bufferevent_trigger_event(t->lease->bev, what | BEV_EVENT_ERROR,
+                              what & BEV_EVENT_WRITING ? BEV_TRIG_DEFER_CALLBACKS : 0);
+}
+
+static void append_rest(struct fastio *f, struct transport *t, size_t sent)
+{
+    int result = 0;
+
+    for (unsigned i = 0; i < f->part_count && result == 0; i++) {
+        const struct iovec *part = &f->parts[i];
+        if (sent >= part->iov_len) {
+            sent -= part->iov_len;
+            continue;
+        }
+        struct transport_bytes bytes = {.body = (const uint8_t *)part->iov_base + sent,
+                                        .body_length = part->iov_len - sent,
+                                        .body_lasts = f->lasts[i]};
+        sent = 0;
+        result = append(t, &bytes);
+    }
+    if (result < 0 && take(t) == 0) {
+        t->failed = true;
+        report(t, BEV_EVENT_WRITING, ENOMEM);
+    }
+}
+
+/* Sends what is gathered, whosever it is. */
+static void flush(struct fastio *f)
+{
+    struct transport *t = f->sender;
+    struct msghdr message = {.msg_iov = f->parts, .msg_iovlen = f->part_count};
+    ssize_t sent;
+
+    if (t == NULL) {
+        return;
+    }
+    if (f->part_count == 1) {
+        sent = send(t->fd, f->parts[0].iov_base, f->parts[0].iov_len, MSG_NOSIGNAL);
+    } else {
+        sent = sendmsg(t->fd, &message, MSG_NOSIGNAL);
+    }
+    int error = errno;
+    bool all = sent == (ssize_t)t->gathered;
+    f->sender = NULL;
+    t->gathered = 0;
+    if (sent < 0 && error != EAGAIN && error != EINTR) {
+        /* The bytes stay in the output, so that they are counted as not sent. */
+        t->failed = true;
+    }
+    if (!all) {
+        append_rest(f, t, sent < 0 ? 0 : (size_t)sent);
+    }
+    if (t->failed && sent < 0 && take(t) == 0) {
+        report(t, BEV_EVENT_WRITING, error);
+    }
+    f->copied = 0;
+    f->part_count = 0;
+    f->lies_outside = false;
+}
+
+static void add_part(struct fastio *f, const void *bytes, size_t n, bool lasts)
+{
+    f->parts[f->part_count] = (struct iovec){(void *)(uintptr_t)bytes, n};
+    f->lasts[f->part_count++] = lasts;
+}
+
+static void add_copy(struct fastio *f, const void *bytes, size_t n)
+{
+    uint8_t *to = f->gather + f->copied;
+    struct iovec *last = f->part_count > 0 ? &f->parts[f->part_count - 1] : NULL;
+
+    if (n == 0) {
+        return;
+    }
+    memcpy(to, bytes, n);
+    f->copied += n;
+    if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == to) {
+        last->iov_len += n;
+    } else {
+        add_part(f, to, n, false);
+    }
+}
+
+static void ask_later(struct fastio *f)
+{
+    if (!f->later_asked) {
+        f->later_asked = true;
+        loop_reap(f->loop, &f->later);
+    }
+}
+
+static bool is_held(const struct fastio *f, const uint8_t *body, size_t n)
+{
+    return body >= f->held && body + n <= f->held_end;
+}
+
+/* Whether these bytes must wait behind others in the bufferevent's output. */
+static bool waits(const struct transport *t)
+{
+    return t->failed || (t->lease != NULL &&
+                         evbuffer_get_length(bufferevent_get_output(t->lease->bev)) > 0);
+}
+
+static int fast_send(struct transport *t, const struct transport_bytes *bytes)
+{
+    struct fastio *f = fastio_of(t->loop);
+    size_t n = bytes->body_length, total = bytes->head_length + n + bytes->tail_length;
+    bool long_body = n >= IN_PLACE_LEAST;
+    bool stays = long_body && f != NULL && (bytes->body_lasts || is_held(f, bytes->body, n));
+    bool at_once = !stays && total > GATHER_BYTES; /* from where it is, now */
+    size_t copied = stays || at_once ? total - n : total;
+
+    if (f == NULL) {
+        return ERR_MEMORY;
+    }
+    if (f->sender != NULL &&
+        (f->sender != t || f->copied + copied > GATHER_BYTES || f->part_count + 3 > PARTS_MOST ||
+         t->gathered + total > GATHER_MOST)) {
+        flush(f);
+    }
+    if (waits(t)) {
+        return append(t, bytes);
+    }
+    if (f->sender == NULL) {
+        f->sender = t;
+        if (f->serving != t) {
+            ask_later(f);
+        }
+    }
+    add_copy(f, bytes->head, bytes->head_length);
+    if (stays || at_once) {
+        add_part(f, bytes->body, n, bytes->body_lasts);
+        f->lies_outside |= !bytes->body_lasts;
+    } else {
+        add_copy(f, bytes->body, n);
+    }
+    add_copy(f, bytes->tail, bytes->tail_length);
+    t->gathered += (uint32_t)total;
+    if (at_once) {
+        flush(f);
+    }
+    return 0;
+}
+
+static void fast_flush(struct transport *t)
+{
+    if (t->gathered > 0) {
+        flush(loop_attached(t->loop));
+    }
+}
+
+/* The user of a transport that has sent all learns of it. */
+static void tell_sent(struct transport *t)
+{
+    if (t->tells_sent && transport_unsent(t) == 0) {
+        t->callbacks->write(NULL, t);
+    }
+}
+
+static void flush_later(struct reapable *later)
+{
+    struct fastio *f = (struct fastio *)((char *)later - offsetof(struct fastio, later));
+    struct transport *t = f->sender;
+
+    f->later_asked = false;
+    flush(f);
+    if (t != NULL) {
+        tell_sent(t);
+    }
+}
+
+void transport_hold(struct transport *t, const void *bytes, size_t n)
+{
+    struct fastio *f = t->fast ? fastio_of(t->loop) : NULL;
+    if (f != NULL) {
+        f->held = bytes;
+        f->held_end = f->held + n;
+    }
+}
+
+void transport_release(struct transport *t)
+{
+    struct fastio *f = t->fast ? loop_attached(t->loop) : NULL;
+    if (f != NULL) {
+        f->held = f->held_end = NULL;
+        if (f->lies_outside) {
+            flush(f);
+        }
+    }
+}
+
+/* --- reading --- */
+
+/* Where the rest of the open frame is to go: room in the input itself. Returns its length. */
+static size_t reserve(struct transport *t, struct iovec *room)
+{
+    struct evbuffer_iovec space;
+    size_t wanted = t->lease == NULL || transport_received(t) == 0 ? 0 : t->lease->wanted;
+
+    if (wanted > SCRATCH_BYTES) {
+        wanted = SCRATCH_BYTES;
+    }
+    if (wanted == 0 ||
+        evbuffer_reserve_space(transport_input(t), (ev_ssize_t)wanted, &space, 1) != 1) {
+        return 0;
+    }
+    *room = (struct iovec){space.iov_base, wanted};
+    return wanted;
+}
+
+/* Puts what was read into the input: `n` bytes, the first `reserved` of them (or fewer) there
+ * already. 0 or ERR_MEMORY. */
+static int lend(struct fastio *f, struct transport *t, struct iovec *room, size_t reserved,
+                size_t n)
+{
+    struct evbuffer_iovec filled = {room->iov_base, n < reserved ? n : reserved};
+
+    if (take(t) < 0) {
+        return ERR_MEMORY;
+    }
+    if (reserved > 0 && evbuffer_commit_space(transport_input(t), &filled, 1) < 0) {
+        return ERR_MEMORY;
+    }
+    if (n > reserved &&
+        evbuffer_add_reference(transport_input(t), f->scratch, n - reserved, NULL, NULL) < 0) {
+        return ERR_MEMORY;
+    }
+    return 0;
+}
+
+/* What of the `n` bytes lent is still in the input is copied out of the scratch. 0 or ERR_MEMORY. */
+static int take_back(struct fastio *f, struct transport *t, size_t n)
+{
+    struct evbuffer *in = transport_input(t), *before = NULL;
+    size_t left = in == NULL ? 0 : evbuffer_get_length(in);
+    size_t keep = left < n ? left : n;
+    size_t ahead = t->lease->wanted < SCRATCH_BYTES ? t->lease->wanted : SCRATCH_BYTES;
+    int failed = 0;
+
+    if (keep == 0) {
+        return 0;
+    }
+    if (left > keep) {
+        before = evbuffer_new();
+        if (before == NULL || evbuffer_remove_buffer(in, before, left - keep) < 0) {
+            failed = -1;
+        }
+    }
+    evbuffer_drain(in, evbuffer_get_length(in));
+    if (before != NULL) {
+        failed |= evbuffer_add_buffer(in, before);
+        evbuffer_free(before);
+    }
+    failed |= evbuffer_expand(in, keep + ahead);
+    failed |= evbuffer_add(in, f->scratch + n - keep, keep);
+    return failed != 0 ? ERR_MEMORY : 0;
+}
+
+static void end_reading(struct transport *t, ssize_t n, int error)
+{
+    if (n < 0 && (error == EAGAIN || error == EINTR)) {
+        return;
+    }
+    if (take(t) < 0) {
+        return; /* tried again: the watch is level-triggered */
+    }
+    if (n < 0) {
+        report(t, BEV_EVENT_READING, error);
+    } else {
+        bufferevent_trigger_event(t->lease->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
+    }
+}
+
+static void serve(struct fastio *f, struct transport *t)
+{
+    struct iovec parts[2] = {{NULL, 0}, {f->scratch, SCRATCH_BYTES}};
+    size_t reserved = reserve(t, &parts[0]);
+    /* A frame longer than the room goes on alone, and is not copied. */
+    int count = reserved < SCRATCH_BYTES ? 2 : 1;
+    ssize_t n = reserved > 0 ? readv(t->fd, parts, count)
+                             : recv(t->fd, f->scratch, SCRATCH_BYTES, 0);
+    if (n <= 0) {
+        end_reading(t, n, errno);
+        return;
+    }
+    size_t lent = (size_t)n > reserved ? (size_t)n - reserved : 0;
+    if (lend(f, t, &parts[0], reserved, (size_t)n) < 0) {
+        end_reading(t, -1, ENOMEM);
+        return;
+    }
+    bufferevent_trigger(t->lease->bev, EV_READ, 0);
+    if (f->sender == t) {
+        flush(f);
+    }
+    if (t->lease != NULL && take_back(f, t, lent) < 0) {
+        end_reading(t, -1, ENOMEM);
+    }
+}
+
+static void ready(struct watch *watch)
+{
+    struct transport *t = (struct transport *)((char *)watch - offsetof(struct transport, watch));
+    struct fastio *f = fastio_of(t->loop);
+
+    if (!t->reading) {
+        loop_unwatch(t->loop, t->fd);
+        t->watched = false;
+        return;
+    }
+    if (f == NULL) {
+        return; /* tried again: the watch is level-triggered */
+    }
+    f->serving = t;
+    serve(f, t);
+    f->serving = NULL;
+    tell_sent(t);
+    fast_rest(t);
+}
+
+/* Ending takes effect in `ready`: where the close follows at once, no call is spent on it. */
+static int fast_read(struct transport *t, bool on)
+{
+    if (!on || t->watched) {
+        return 0;
+    }
+    t->watch.ready = ready;
+    t->watched = true;
+    return loop_watch(t->loop, t->fd, &t->watch, WATCH_LEVEL, false);
+}
+
+static void fast_close(struct transport *t, bool reset)
+{
+    struct fastio *f = loop_attached(t->loop);
+
+    if (f != NULL && f->sender == t) {
+        f->sender = NULL;
+        f->copied = 0;
+        f->part_count = 0;
+        f->lies_outside = false;
+    }
+    if (t->lease != NULL) {
+        transport_lease_free(t->lease);
+    }
+    transport_close_fd(t->fd, reset);
+}
+
+const struct transport_kind transport_fast = {
+    .read = fast_read,
+    .send = fast_send,
+    .flush = fast_flush,
+    .rest = fast_rest,
+    .close = fast_close,
+};
