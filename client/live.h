@@ -43,6 +43,7 @@ void live_clear(struct live *live);
 enum live_stage { LIVE_CONNECTING, LIVE_MEASURING, LIVE_DRAINING };
 struct live_view {
     enum live_stage stage;
+    bool timed;                    /* replies are awaited, so there are percentiles */
     uint64_t at_us, of_us;         /* time: so far, and asked for (0: no end by time) */
     uint64_t frames, of_frames;    /* frames: sent so far, and asked for (0: no end by frames) */
     uint64_t open, of_open;        /* connections: up, and asked for */
