@@ -201,6 +201,7 @@ static void try_this(const struct life *life, const struct client_config *config
     case FATE_ABORTED:
         error_mend(e, "one ^C, and patience, ends it gracefully");
         break;
+    case FATE_DIFFERED:
     case FATE_HANDLER:
     case FATE_SHED:
     case FATE_CLEAN:
