@@ -64,7 +64,7 @@ static int attempt_add(struct dial *dial)
     *attempt = (struct life_attempt){.began_us = clock_us() - life->began_us};
     size_t n = dial->address->ai_addrlen;
     if (dial->address->ai_family == AF_UNIX)
-        attempt->address.sa.sa_family = AF_UNIX;
+        attempt->address = life->remote; /* life_set_path */
     else
         memcpy(&attempt->address, dial->address->ai_addr,
                n < sizeof attempt->address ? n : sizeof attempt->address);
@@ -129,9 +129,18 @@ static bool is_itself(const struct transport *transport)
     union life_address local = {.sa = {.sa_family = AF_UNSPEC}}, remote = local;
     char local_text[LIFE_ADDRESS_TEXT], remote_text[LIFE_ADDRESS_TEXT];
     transport_addresses(transport, &local, &remote);
-    return local.sa.sa_family != AF_UNSPEC &&
-           strcmp(life_address_text(local_text, &local, NULL),
-                  life_address_text(remote_text, &remote, NULL)) == 0;
+    return local.sa.sa_family != AF_UNSPEC && strcmp(life_address_text(local_text, &local),
+                                                     life_address_text(remote_text, &remote)) == 0;
+}
+
+/* The one that connected at once says nothing that the life does not. */
+static void forget_only_attempt(struct life *life)
+{
+    if (life->attempt_count == 1) {
+        free(life->attempts);
+        life->attempts = NULL;
+        life->attempt_count = 0;
+    }
 }
 
 static void succeed(struct dial *dial)
@@ -139,6 +148,7 @@ static void succeed(struct dial *dial)
     const struct options *options = dial->config->options;
     struct error e;
     attempt_over(dial, 0);
+    forget_only_attempt(dial->life);
     if (sockopt_apply(dial->transport.fd, SOCKOPT_CONNECTED, options->set, options->set_count, &e) <
         0) {
         log_error(&e);
@@ -249,7 +259,7 @@ static void resolved_text(const struct addrinfo *list, char *buf, size_t size)
         memcpy(&address, list->ai_addr,
                list->ai_addrlen < sizeof address ? list->ai_addrlen : sizeof address);
         used += snprintf(buf + used, size - used, "%s%s", used > 0 ? ", " : "",
-                         life_address_text(text, &address, NULL));
+                         life_address_text(text, &address));
     }
 }
 

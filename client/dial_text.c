@@ -91,13 +91,14 @@ static const char *error_text(int error, const char *path)
 static void attempts_text(const struct life *life, struct error *e)
 {
     char text[sizeof e->what] = "", address[LIFE_ADDRESS_TEXT], took[UNITS_TEXT];
+    const char *path = life->remote.sa.sa_family == AF_UNIX ? life->remote.un.path : NULL;
     size_t used = 0;
     for (unsigned i = 0; i < life->attempt_count && i < ATTEMPTS_SHOWN; i++) {
         const struct life_attempt *attempt = &life->attempts[i];
-        used += snprintf(text + used, sizeof text - used, "%s%s: %s after %s", i > 0 ? "; " : "",
-                         life_address_text(address, &attempt->address, life->path),
-                         error_text(attempt->error, life->path),
-                         units_text_duration(took, attempt->took_us));
+        used +=
+            snprintf(text + used, sizeof text - used, "%s%s: %s after %s", i > 0 ? "; " : "",
+                     life_address_text(address, &attempt->address),
+                     error_text(attempt->error, path), units_text_duration(took, attempt->took_us));
         if (used >= sizeof text)
             break;
     }
@@ -137,7 +138,7 @@ static void no_port_text(const struct life_attempt *attempt, struct error *e)
 {
     unsigned long low, high, waiting;
     char address[LIFE_ADDRESS_TEXT], ports[UNITS_TEXT], count[UNITS_TEXT];
-    life_address_text(address, &attempt->address, NULL);
+    life_address_text(address, &attempt->address);
     if (!read_port_range(&low, &high) || !read_time_wait(&waiting)) {
         error_what(e, "no free local port towards %s: %s", address, strerror(attempt->error));
         return;
@@ -185,7 +186,7 @@ static void unreachable_mend(const struct life_attempt *attempt, const struct en
                              struct error *e)
 {
     char address[LIFE_ADDRESS_TEXT];
-    life_address_text(address, &attempt->address, NULL);
+    life_address_text(address, &attempt->address);
     if (endpoint->kind == ENDPOINT_UNIX)
         error_mend(e, "the rights on it and on the folders above: namei -l %s", endpoint->path);
     else if (attempt->error == EACCES || attempt->error == EPERM)

@@ -25,12 +25,12 @@ void report_fail(struct conn *conn, enum fate fate, const struct error *e)
  * asked before it. */
 static bool is_acked_known(const struct life *life)
 {
-    return life->kernel.known && life->fin_sent_us == 0 && life->kernel.acked_bytes > 0;
+    return life->kernel != NULL && life->fin_sent_us == 0 && life->kernel->acked_bytes > 0;
 }
 
 static uint64_t acked_bytes(const struct life *life)
 {
-    uint64_t acked = life->kernel.acked_bytes - 1; /* our SYN counts as one */
+    uint64_t acked = life->kernel->acked_bytes - 1; /* our SYN counts as one */
     return acked < life->bytes_out ? acked : life->bytes_out;
 }
 
@@ -51,8 +51,8 @@ static void figures_text(const struct life *life, char *buf, size_t size)
 {
     char in[64], sent[128];
     sent_text(life, sent, sizeof sent);
-    snprintf(buf, size, "after %s back, %s", units_plural(in, sizeof in, life->frames_in, "frame"),
-             sent);
+    snprintf(buf, size, "after %s back, %s",
+             units_plural(in, sizeof in, life_frames_in(life), "frame"), sent);
 }
 
 static void evidence(const struct life *life, const struct client_config *config, struct error *e)
@@ -79,7 +79,7 @@ static void evidence(const struct life *life, const struct client_config *config
 /* The time of the end by this machine's clock, to be looked up in the peer's log. */
 static void its_log(const struct life *life, struct error *e, const char *cause)
 {
-    uint64_t at_us = life->start_us + life_total_us(life);
+    uint64_t at_us = life_start_us(life) + life_total_us(life);
     time_t seconds = (time_t)(at_us / 1000000);
     struct tm tm;
     char at[16];
@@ -201,6 +201,7 @@ static void try_this(const struct life *life, const struct client_config *config
     case FATE_ABORTED:
         error_mend(e, "one ^C, and patience, ends it gracefully");
         break;
+    case FATE_DIFFERED:
     case FATE_HANDLER:
     case FATE_SHED:
     case FATE_CLEAN:
@@ -224,8 +225,8 @@ void report_verdict(const struct life *life, const struct client_config *config)
     if (!fate_row(life->fate)->is_error)
         return;
     evidence(life, config, &e);
-    if (life->mend != NULL)
-        error_mend(&e, "%s", life->mend);
+    if (life_mend_text(life) != NULL)
+        error_mend(&e, "%s", life_mend_text(life));
     else
         try_this(life, config, &e);
     log_line(LOG_LEVEL_ERROR, "verdict: %s at %s: %s", fate_row(life->fate)->name,

@@ -151,7 +151,7 @@ static void judge_unanswered(struct talk *talk)
     else if (!talk->input_done && input_has_more(talk->input))
         conn_fail(talk->conn, FATE_UNANSWERED,
                   "the peer's FIN came after %s and %s of its own, with more on standard input",
-                  sent, units_text_count(came, life->frames_in));
+                  sent, units_text_count(came, life_frames_in(life)));
 }
 
 static void on_peer_done(struct conn *conn)
@@ -177,10 +177,7 @@ static void maybe_end(struct talk *talk)
 static void on_closed(struct conn *conn, struct life *life)
 {
     struct talk *talk = conn_arg(conn);
-    talk->life = *life;
-    life->detail = life->mend = NULL;
-    life->attempts = NULL;
-    life->attempt_count = 0;
+    life_take(&talk->life, life);
     talk->conn = NULL;
     talk->open = false;
     talk->input_done = true;

@@ -55,14 +55,15 @@ static void trace(const struct conn *c, char direction, uint64_t number, const u
 static void hand_over(struct conn *c, const struct frame_view *view)
 {
     struct life *life = &c->life;
-    life->frames_in++;
+    life->discarded += c->discard;
+    life->accepted += !c->discard;
     if (life->first_frame_us == 0) {
         life->first_frame_us = clock_us();
     }
     if (c->config->trace) {
         const uint8_t *end = view->body + view->body_length;
-        trace(c, '<', life->frames_in, view->wire, (size_t)(view->body - view->wire), view->body,
-              view->body_length, end, view->wire_length - (size_t)(end - view->wire));
+        trace(c, '<', life_frames_in(life), view->wire, (size_t)(view->body - view->wire),
+              view->body, view->body_length, end, view->wire_length - (size_t)(end - view->wire));
     }
     if (log_on(LOG_LEVEL_CALL)) {
         char what[48], bytes[UNITS_TEXT];
@@ -70,10 +71,7 @@ static void hand_over(struct conn *c, const struct frame_view *view)
                  units_text_exact_bytes(bytes, view->body_length), c->discard ? ", discarded" : "");
         tell(c, what, "read callback");
     }
-    if (c->discard) {
-        life->discarded++;
-    } else {
-        life->accepted++;
+    if (!c->discard) {
         c->owner->frame(c, view->body, view->body_length);
     }
 }
@@ -91,9 +89,12 @@ static void frame_failed(struct conn *c, int result, const struct frame_fault *f
         return;
     }
     frame_fault_text(&c->config->codec, fault, &e);
-    life_mend(&c->life, e.mend);
+    bool first = c->life.fate == FATE_CLEAN;
     conn_fail(c, result == ERR_FRAME_TOO_LARGE ? FATE_FRAME_TOO_LARGE : FATE_BAD_FRAME, "%s",
               e.what);
+    if (first) {
+        life_mend(&c->life, e.mend);
+    }
 }
 
 /* Hands over every whole frame that may be handed over. Returns whether the input is exhausted: no
@@ -269,7 +270,9 @@ struct conn *conn_new(struct loop *loop, const struct conn_config *config,
     frame_state_init(&c->in, &config->codec, is_client ? FRAME_FROM_SERVER : FRAME_FROM_CLIENT);
     frame_state_init(&c->out, &config->codec, is_client ? FRAME_FROM_CLIENT : FRAME_FROM_SERVER);
     life_init(&c->life, config->side, queue_us);
-    c->life.path = config->path;
+    if (config->path != NULL) {
+        life_set_path(&c->life, config->path);
+    }
     return c;
 }
 

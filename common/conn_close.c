@@ -49,7 +49,7 @@ static void fail_idle(struct conn *c)
     } else if (c->in.seen > 0) {
         conn_fail(c, FATE_FRAME_TIMEOUT, "%s of frame %llu came, then nothing for %s",
                   units_text_exact_bytes(text, c->in.seen),
-                  (unsigned long long)c->life.frames_in + 1, limit);
+                  (unsigned long long)life_frames_in(&c->life) + 1, limit);
     } else {
         c->nothing_owed = true;
         conn_fail(c, FATE_IDLE_TIMEOUT, "nothing sent or received for %s", limit);
@@ -125,8 +125,8 @@ void conn_enter_close(struct conn *c, const char *why)
 
 static enum time_wait time_wait_holder(const struct conn *c)
 {
-    if (c->reset || c->life.fin_sent_us == 0 || c->life.fin_seen_us == 0 || !c->life.kernel.known ||
-        c->broken != 0) {
+    if (c->reset || c->life.fin_sent_us == 0 || c->life.fin_seen_us == 0 ||
+        c->life.kernel == NULL || c->broken != 0) {
         return TIME_WAIT_NOBODY;
     }
     switch (c->life.closed_first) {
@@ -154,17 +154,23 @@ static uint64_t count_unanswered(const struct conn *c)
     return c->life.accepted > answered ? c->life.accepted - answered : 0;
 }
 
+static uint32_t saturated(uint64_t bytes)
+{
+    return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
 static void final_account(struct conn *c)
 {
     struct life *life = &c->life;
     if (c->transport.bev == NULL) {
         return;
     }
-    if (!life->kernel.known) {
-        transport_sample(&c->transport, &life->kernel);
+    if (life->kernel == NULL) {
+        life->kernel = transport_sample(&c->transport);
     }
-    life->unread_bytes = transport_unread_bytes(&c->transport) + evbuffer_get_length(conn_input(c));
-    life->unacked_bytes = unacked_data(c) + conn_output_bytes(c);
+    life->unread_bytes =
+        saturated(transport_unread_bytes(&c->transport) + evbuffer_get_length(conn_input(c)));
+    life->unacked_bytes = saturated(unacked_data(c) + conn_output_bytes(c));
     life->bytes_out = c->queued_bytes - conn_output_bytes(c);
     life->time_wait = time_wait_holder(c);
     if (c->config->answers) {
@@ -229,12 +235,12 @@ static void judge_truncated(struct conn *c)
     units_text_exact_bytes(seen, c->in.seen);
     if (c->in.total > 0) {
         conn_fail(c, FATE_TRUNCATED, "the peer's FIN came %s into frame %llu of %s", seen,
-                  (unsigned long long)c->life.frames_in + 1,
+                  (unsigned long long)life_frames_in(&c->life) + 1,
                   units_text_exact_bytes(total, c->in.total));
     } else {
         conn_fail(c, FATE_TRUNCATED,
                   "the peer's FIN came %s into frame %llu, before its end could be known", seen,
-                  (unsigned long long)c->life.frames_in + 1);
+                  (unsigned long long)life_frames_in(&c->life) + 1);
     }
 }
 
@@ -273,7 +279,7 @@ static void tell_drain(struct conn *c)
 static void send_fin(struct conn *c)
 {
     int before = transport_tcp_state(&c->transport);
-    transport_sample(&c->transport, &c->life.kernel);
+    c->life.kernel = transport_sample(&c->transport);
     if (CONTRACT(2) && transport_finish(&c->transport) < 0) {
         int error = transport_error(&c->transport);
         c->broken = error != 0 ? error : ECONNRESET;

@@ -50,24 +50,11 @@ static void record_free(struct record *record)
 static struct record *record_of(const struct life *life)
 {
     struct record *record = calloc(1, sizeof *record);
-    if (record == NULL) {
+    if (record == NULL || life_copy(&record->life, life) < 0) {
+        free(record);
         return NULL;
     }
-    size_t attempts_bytes = life->attempt_count * sizeof *life->attempts;
-    record->life = *life;
-    record->life.mend = NULL;
-    record->life.detail = life->detail != NULL ? strdup(life->detail) : NULL;
-    record->life.attempts = attempts_bytes > 0 ? malloc(attempts_bytes) : NULL;
-    if ((life->detail != NULL && record->life.detail == NULL) ||
-        (attempts_bytes > 0 && record->life.attempts == NULL)) {
-        record_free(record);
-        return NULL;
-    }
-    if (attempts_bytes > 0) {
-        memcpy(record->life.attempts, life->attempts, attempts_bytes);
-    }
-    record->bytes =
-        sizeof *record + attempts_bytes + (life->detail != NULL ? strlen(life->detail) : 0);
+    record->bytes = sizeof *record - sizeof record->life + life_bytes(life);
     return record;
 }
 

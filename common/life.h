@@ -45,11 +45,19 @@ const char *closed_first_name(enum closed_first first);
 enum time_wait { TIME_WAIT_NOBODY, TIME_WAIT_OURS, TIME_WAIT_THEIRS, TIME_WAIT_BOTH };
 const char *time_wait_name(enum time_wait holder);
 
-/* A socket address without the room for a unix path, which `life` borrows instead. */
+/* A unix socket's address: its path is borrowed. Packed: a pointer would make every address longer.
+ */
+struct life_unix {
+    sa_family_t family; /* AF_UNIX */
+    const char *path;
+} __attribute__((packed, aligned(4)));
+
+/* A socket address. sa_family AF_UNSPEC: not known. */
 union life_address {
     struct sockaddr sa;
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
+    struct life_unix un;
 };
 
 /* One attempt to connect, in the order made. */
@@ -60,48 +68,50 @@ struct life_attempt {
     int error; /* errno, or 0 for the one that connected */
 };
 
-/* What TCP_INFO said before our shutdown (or, if there was none, at the end). `known` is false for
- * unix sockets. */
+/* What TCP_INFO said before our shutdown (or, if there was none, at the end). */
 struct life_kernel {
-    bool known;
     uint32_t rtt_us, rttvar_us, mss_bytes, cwnd_segments;
     uint32_t retransmits, lost_segments;
     uint64_t delivery_rate_bytes; /* per second */
     uint64_t acked_bytes;         /* of ours, by the peer */
 };
 
+/* The first phases of both sides share a slot: no life goes through both. */
+#define LIFE_PHASE_SLOTS (PHASE_COUNT - 1)
+
+/* Small, because a million of them are kept: what can be derived is (the functions below), and what
+ * only some need is behind a pointer. */
 struct life {
-    uint64_t number; /* within this run; with life_run() globally unique */
-    enum side side;
-    enum phase phase;    /* now */
-    uint64_t start_us;   /* wall clock */
-    uint64_t began_us;   /* monotonic; all of the following "at" stamps too, 0: not yet */
-    uint64_t entered_us; /* at: when `phase` was entered */
-    unsigned phases;     /* bit 1 << phase for each entered */
-    uint64_t phase_us[PHASE_COUNT];    /* lengths; final once the phase is left */
-    uint64_t ended_us;                 /* at */
-    uint64_t fin_sent_us, fin_seen_us; /* at: our FIN, the peer's */
-    uint64_t first_frame_us;           /* at: the first whole frame received */
-    union life_address local, remote;  /* sa_family AF_UNSPEC until known */
-    const char *path;                  /* borrowed: the unix socket's path, or NULL */
-    uint64_t frames_in, frames_out;    /* whole frames decoded; frames handed to the transport */
+    uint64_t number;                     /* within this run; with life_run() globally unique */
+    uint64_t began_us;                   /* monotonic; all "at" stamps too, 0: not yet */
+    uint64_t phase_us[LIFE_PHASE_SLOTS]; /* lengths of the phases left: life_phase_us */
+    uint64_t fin_sent_us, fin_seen_us;   /* at: our FIN, the peer's */
+    uint64_t first_frame_us;             /* at: the first whole frame received */
+    uint64_t frames_out;                 /* handed to the transport */
     uint64_t bytes_in, bytes_out; /* on the wire, headers included; out: written to the socket */
-    uint64_t accepted;            /* of frames_in: decoded before our drain began */
-    uint64_t discarded;           /* of frames_in: decoded later and not handled */
+    uint64_t accepted;            /* frames decoded before our drain began */
+    uint64_t discarded;           /* frames decoded later and not handled */
     uint64_t unanswered; /* accepted frames without a reply written and acknowledged; see conn.h */
-    uint64_t bytes_after_fin; /* received after our FIN was sent */
-    uint64_t unread_bytes;    /* in the kernel (FIONREAD) or in our buffer at the end */
-    uint64_t unacked_bytes;   /* ours: in our buffer or in the kernel (SIOCOUTQ) at the end */
-    enum fate fate;
-    enum phase failed_at; /* the phase in which the fate was decided, if it is a failure */
-    char *detail;         /* owned: the evidence in words, or NULL */
-    char *mend;           /* owned: what to do about it, where this end's code knows, or NULL */
-    enum closed_first closed_first;
-    enum time_wait time_wait;
-    struct life_kernel kernel;
-    unsigned attempt_count;
-    struct life_attempt *attempts; /* owned; client only */
+    uint64_t bytes_after_fin;      /* received after our FIN was sent */
+    char *detail;                  /* owned: the evidence in words, or NULL; life_mend_text */
+    struct life_kernel *kernel;    /* owned; NULL: not asked, or a unix socket */
+    struct life_attempt *attempts; /* owned; client only. NULL: one, and it connected, or none */
+    union life_address local, remote;
+    uint32_t unread_bytes;  /* in the kernel (FIONREAD) or in our buffer at the end; saturates */
+    uint32_t unacked_bytes; /* ours: in our buffer or in the kernel (SIOCOUTQ) at the end; saturates
+                             */
+    uint16_t attempt_count; /* of `attempts` */
+    uint16_t phases;        /* bit 1 << phase for each entered */
+    enum phase phase : 5;   /* now */
+    enum phase failed_at : 5; /* the phase in which the fate was decided, if it is a failure */
+    enum fate fate : 8;
+    enum side side : 1;
+    enum closed_first closed_first : 2;
+    enum time_wait time_wait : 2;
+    bool ended : 1;
 };
+_Static_assert(sizeof(struct life) <= 248, "a life is kept for each of a million connections");
+_Static_assert(PHASE_COUNT <= 16 && FATE_COUNT <= 256, "the fields that hold them");
 
 /* This process's random part of the unique ids, the same for the whole run (from getrandom). */
 uint64_t life_run(void);
@@ -112,8 +122,16 @@ const enum phase *life_phases(enum side side, unsigned *count);
 /* Starts a life now: a number of its own, fate clean, its first phase by side. A server's life
  * began `queue_us` ago (its wait in the accept queue); the client passes 0. */
 void life_init(struct life *life, enum side side, uint64_t queue_us);
-/* Releases what it owns (detail, mend, attempts). */
+/* Releases what it owns (detail, mend, kernel, attempts). */
 void life_fini(struct life *life);
+/* Moves a life with all it owns; `from` owns nothing after it. */
+void life_take(struct life *to, struct life *from);
+/* A copy that owns copies. 0, or ERR_MEMORY: *to is as life_fini leaves it. */
+int life_copy(struct life *to, const struct life *from);
+/* What a life takes with all it owns, about. */
+size_t life_bytes(const struct life *life);
+/* The path of the unix socket it goes through, borrowed, as this side's address or the peer's. */
+void life_set_path(struct life *life, const char *path);
 
 /* Moves to another phase: the only way. Checks that the move is allowed (assert), stamps, and logs
  * "#N from > to   why" at LOG_LEVEL_PHASE. Entering PHASE_CLOSE is allowed from everywhere. */
@@ -130,15 +148,23 @@ bool life_fail(struct life *life, enum fate fate, const char *format, ...)
 
 /* Names the mend of a failure just taken by life_fail ("" is none). */
 void life_mend(struct life *life, const char *text);
+/* What to do about it, where this end's code knows, or NULL. */
+const char *life_mend_text(const struct life *life);
 
-/* From began to ended (or now), microseconds. */
+/* Microseconds: a phase's length, final once it is left, 0 before; from began to ended (or now);
+ * the stamp at which the phase it is in was entered. */
+uint64_t life_phase_us(const struct life *life, enum phase phase);
 uint64_t life_total_us(const struct life *life);
+uint64_t life_entered_us(const struct life *life);
+/* When it began, by the wall clock as it goes now. */
+uint64_t life_start_us(const struct life *life);
+/* Whole frames decoded. */
+uint64_t life_frames_in(const struct life *life);
 
 /* An address as text: "127.0.0.1:41872", "[::1]:9000", "unix:/run/echo.sock", "-" while unknown.
  * Returns buf. */
 #define LIFE_ADDRESS_TEXT 128
-const char *life_address_text(char buf[LIFE_ADDRESS_TEXT], const union life_address *address,
-                              const char *path);
+const char *life_address_text(char buf[LIFE_ADDRESS_TEXT], const union life_address *address);
 
 /* The record as one JSON object on one line (no newline at its end), allocated; NULL if memory ran
  * out. Columns: life_text.c. */

@@ -8,12 +8,11 @@
 #include "life.h"
 #include "units.h"
 
-const char *life_address_text(char buf[LIFE_ADDRESS_TEXT], const union life_address *address,
-                              const char *path)
+const char *life_address_text(char buf[LIFE_ADDRESS_TEXT], const union life_address *address)
 {
     char host[INET6_ADDRSTRLEN];
-    if (path != NULL) {
-        snprintf(buf, LIFE_ADDRESS_TEXT, "unix:%s", path);
+    if (address->sa.sa_family == AF_UNIX) {
+        snprintf(buf, LIFE_ADDRESS_TEXT, "unix:%s", address->un.path);
     } else if (address->sa.sa_family == AF_INET) {
         inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof host);
         snprintf(buf, LIFE_ADDRESS_TEXT, "%s:%u", host, ntohs(address->in.sin_port));
@@ -90,7 +89,7 @@ static void json_phases(FILE *out, const struct life *life)
         char name[32];
         snprintf(name, sizeof name, "%s_us", phase_name(phase));
         if ((life->phases & 1u << phase) != 0) {
-            json_number(out, name, life->phase_us[phase]);
+            json_number(out, name, life_phase_us(life, phase));
         } else {
             fprintf(out, ",\"%s\":null", name);
         }
@@ -100,21 +99,23 @@ static void json_phases(FILE *out, const struct life *life)
 
 static void json_kernel(FILE *out, const struct life_kernel *kernel)
 {
+    static const struct life_kernel none;
+    const struct life_kernel *known = kernel != NULL ? kernel : &none;
     const struct {
         const char *name;
         uint64_t value;
     } columns[] = {
-        {"rtt_us", kernel->rtt_us},
-        {"rttvar_us", kernel->rttvar_us},
-        {"mss", kernel->mss_bytes},
-        {"cwnd", kernel->cwnd_segments},
-        {"retransmits", kernel->retransmits},
-        {"lost", kernel->lost_segments},
-        {"delivery_rate", kernel->delivery_rate_bytes},
-        {"acked_bytes", kernel->acked_bytes},
+        {"rtt_us", known->rtt_us},
+        {"rttvar_us", known->rttvar_us},
+        {"mss", known->mss_bytes},
+        {"cwnd", known->cwnd_segments},
+        {"retransmits", known->retransmits},
+        {"lost", known->lost_segments},
+        {"delivery_rate", known->delivery_rate_bytes},
+        {"acked_bytes", known->acked_bytes},
     };
     for (unsigned i = 0; i < sizeof columns / sizeof *columns; i++) {
-        if (kernel->known) {
+        if (kernel != NULL) {
             json_number(out, columns[i].name, columns[i].value);
         } else {
             fprintf(out, ",\"%s\":null", columns[i].name);
@@ -122,27 +123,39 @@ static void json_kernel(FILE *out, const struct life_kernel *kernel)
     }
 }
 
-static void json_attempts(FILE *out, const struct life *life)
+static void json_attempt(FILE *out, const struct life_attempt *a)
 {
     char text[LIFE_ADDRESS_TEXT];
+    fprintf(out, "{\"began_us\":%" PRIu64 ",\"took_us\":%" PRIu64, a->began_us, a->took_us);
+    json_text(out, "address", life_address_text(text, &a->address));
+    json_text(out, "error", a->error == 0 ? NULL : strerrorname_np(a->error));
+    putc('}', out);
+}
+
+static void json_attempts(FILE *out, const struct life *life)
+{
     fputs(",\"attempts\":[", out);
     for (unsigned i = 0; i < life->attempt_count; i++) {
-        const struct life_attempt *a = &life->attempts[i];
-        fprintf(out, "%s{\"began_us\":%" PRIu64 ",\"took_us\":%" PRIu64, i == 0 ? "" : ",",
-                a->began_us, a->took_us);
-        json_text(out, "address", life_address_text(text, &a->address, life->path));
-        json_text(out, "error", a->error == 0 ? NULL : strerrorname_np(a->error));
-        putc('}', out);
+        fputs(i == 0 ? "" : ",", out);
+        json_attempt(out, &life->attempts[i]);
+    }
+    if (life->attempts == NULL && (life->phases & 1u << PHASE_TRANSFER) != 0 &&
+        life->side == SIDE_CLIENT) {
+        json_attempt(out, &(struct life_attempt){
+                              .address = life->remote,
+                              .began_us = life_phase_us(life, PHASE_RESOLVE),
+                              .took_us = life_phase_us(life, PHASE_CREATE) +
+                                         life_phase_us(life, PHASE_CONNECT),
+                          });
     }
     putc(']', out);
 }
 
-static void json_address(FILE *out, const char *name, const union life_address *address,
-                         const char *path)
+static void json_address(FILE *out, const char *name, const union life_address *address)
 {
     char text[LIFE_ADDRESS_TEXT];
-    life_address_text(text, address, path);
-    json_text(out, name, strcmp(text, "-") == 0 ? NULL : text);
+    life_address_text(text, address);
+    json_text(out, name, address->sa.sa_family == AF_UNSPEC ? NULL : text);
 }
 
 char *life_json(const struct life *life)
@@ -155,14 +168,14 @@ char *life_json(const struct life *life)
     }
     fprintf(out, "{\"run\":\"%016" PRIx64 "\",\"number\":%" PRIu64, life_run(), life->number);
     json_text(out, "side", side_name(life->side));
-    json_number(out, "start_us", life->start_us);
-    json_address(out, "local", &life->local, life->side == SIDE_SERVER ? life->path : NULL);
-    json_address(out, "remote", &life->remote, life->side == SIDE_CLIENT ? life->path : NULL);
+    json_number(out, "start_us", life_start_us(life));
+    json_address(out, "local", &life->local);
+    json_address(out, "remote", &life->remote);
     json_phases(out, life);
     json_stamp(out, "fin_sent_us", life, life->fin_sent_us);
     json_stamp(out, "fin_seen_us", life, life->fin_seen_us);
     json_stamp(out, "first_frame_us", life, life->first_frame_us);
-    json_number(out, "frames_in", life->frames_in);
+    json_number(out, "frames_in", life_frames_in(life));
     json_number(out, "frames_out", life->frames_out);
     json_number(out, "bytes_in", life->bytes_in);
     json_number(out, "bytes_out", life->bytes_out);
@@ -178,7 +191,7 @@ char *life_json(const struct life *life)
     json_text(out, "detail", life->detail);
     json_text(out, "closed_first", closed_first_name(life->closed_first));
     json_text(out, "time_wait", time_wait_name(life->time_wait));
-    json_kernel(out, &life->kernel);
+    json_kernel(out, life->kernel);
     json_attempts(out, life);
     putc('}', out);
     if (fclose(out) != 0) {
@@ -214,9 +227,9 @@ static void account_stages(const struct life *life, FILE *out)
         }
         fprintf(out, "%-8s", phase_name(phases[i]));
         put_right(out, units_text_duration(text, began), 10);
-        put_right(out, units_text_duration(text, life->phase_us[phases[i]]), 11);
+        put_right(out, units_text_duration(text, life_phase_us(life, phases[i])), 11);
         putc('\n', out);
-        began += life->phase_us[phases[i]];
+        began += life_phase_us(life, phases[i]);
     }
     fputs("total   ", out);
     put_right(out, units_text_duration(text, began), 10 + 11);
@@ -228,7 +241,7 @@ static void account_counts(const struct life *life, FILE *out)
     char frames_out[64], frames_in[64], out_text[UNITS_TEXT], in_text[UNITS_TEXT];
     fprintf(out, "%s sent, %s received; %s out, %s in\n",
             units_plural(frames_out, sizeof frames_out, life->frames_out, "frame"),
-            units_plural(frames_in, sizeof frames_in, life->frames_in, "frame"),
+            units_plural(frames_in, sizeof frames_in, life_frames_in(life), "frame"),
             units_text_bytes(out_text, life->bytes_out), units_text_bytes(in_text, life->bytes_in));
     if (life->discarded + life->unanswered + life->bytes_after_fin != 0) {
         char discarded[UNITS_TEXT], unanswered[UNITS_TEXT], late[UNITS_TEXT];
@@ -242,7 +255,7 @@ static void account_counts(const struct life *life, FILE *out)
 static void account_kernel(const struct life_kernel *kernel, FILE *out)
 {
     char rtt[UNITS_TEXT], var[UNITS_TEXT], mss[UNITS_TEXT], count[UNITS_TEXT];
-    if (kernel->known) {
+    if (kernel != NULL) {
         fprintf(out, "kernel: rtt %s ± %s; mss %s; cwnd %u; %s retransmitted\n",
                 units_text_duration(rtt, kernel->rtt_us),
                 units_text_duration(var, kernel->rttvar_us),
@@ -256,13 +269,11 @@ void life_account(const struct life *life, FILE *out)
     char local[LIFE_ADDRESS_TEXT], remote[LIFE_ADDRESS_TEXT];
     const struct fate_row *fate = fate_row(life->fate);
 
-    fprintf(
-        out, "%s #%" PRIu64 ": %s to %s\n", side_name(life->side), life->number,
-        life_address_text(local, &life->local, life->side == SIDE_SERVER ? life->path : NULL),
-        life_address_text(remote, &life->remote, life->side == SIDE_CLIENT ? life->path : NULL));
+    fprintf(out, "%s #%" PRIu64 ": %s to %s\n", side_name(life->side), life->number,
+            life_address_text(local, &life->local), life_address_text(remote, &life->remote));
     account_stages(life, out);
     account_counts(life, out);
-    account_kernel(&life->kernel, out);
+    account_kernel(life->kernel, out);
     fprintf(out, "fate: %s (%s%s%s); closed first: %s; TIME_WAIT: %s\n", fate->name, fate->meaning,
             life->detail != NULL ? ": " : "", life->detail != NULL ? life->detail : "",
             closed_first_name(life->closed_first), time_wait_name(life->time_wait));

@@ -19,6 +19,7 @@
 static const char *log_program = "synfin";
 static enum log_level log_shown = LOG_LEVEL_NOTE;
 static bool log_stamped;
+static const char *_Atomic log_first; /* see log_before */
 
 void log_init(const char *program, enum log_level level, bool stamped)
 {
@@ -32,6 +33,11 @@ bool log_on(enum log_level level)
     return level <= log_shown;
 }
 
+void log_before(const char *text)
+{
+    log_first = text;
+}
+
 /* stderr may be non-blocking, by a program that shares it: then wait a while, and give up. */
 static bool wait_writable(void)
 {
@@ -39,9 +45,8 @@ static bool wait_writable(void)
     return poll(&wait, 1, STALL_MS) > 0 && !(wait.revents & (POLLERR | POLLNVAL));
 }
 
-void log_raw(const char *text, unsigned long length)
+static void write_all(const char *text, size_t length)
 {
-    int errno_before = errno;
     while (length > 0) {
         ssize_t written = write(STDERR_FILENO, text, length);
         if (written < 0 && errno == EINTR)
@@ -51,8 +56,17 @@ void log_raw(const char *text, unsigned long length)
         if (written < 0)
             break;
         text += written;
-        length -= (unsigned long)written;
+        length -= (size_t)written;
     }
+}
+
+void log_raw(const char *text, unsigned long length)
+{
+    int errno_before = errno;
+    const char *first = log_first;
+    if (first != NULL)
+        write_all(first, strlen(first));
+    write_all(text, length);
     errno = errno_before;
 }
 

@@ -24,6 +24,9 @@ bool log_on(enum log_level level);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A failure of set-up as one line: "program: what; mend" (stamped where lines are). */
 void log_error(const struct error *e);
+/* What is written before anything else from now on, to take a line away that is being redrawn at
+ * the bottom of a terminal; NULL: nothing. Borrowed; from any thread. */
+void log_before(const char *text);
 /* Several lines of ready text, unstamped, in one write: traces and tables. */
 void log_raw(const char *text, unsigned long length);
 

@@ -238,14 +238,14 @@ int transport_tcp_state(const struct transport *t)
     return tcp_info(t, &info) ? info.tcpi_state : -1;
 }
 
-void transport_sample(const struct transport *t, struct life_kernel *kernel)
+struct life_kernel *transport_sample(const struct transport *t)
 {
     struct tcp_info info;
-    if (!tcp_info(t, &info)) {
-        return;
+    struct life_kernel *kernel = tcp_info(t, &info) ? malloc(sizeof *kernel) : NULL;
+    if (kernel == NULL) {
+        return NULL;
     }
     *kernel = (struct life_kernel){
-        .known = true,
         .rtt_us = info.tcpi_rtt,
         .rttvar_us = info.tcpi_rttvar,
         .mss_bytes = info.tcpi_snd_mss,
@@ -255,6 +255,7 @@ void transport_sample(const struct transport *t, struct life_kernel *kernel)
         .delivery_rate_bytes = info.tcpi_delivery_rate,
         .acked_bytes = info.tcpi_bytes_acked,
     };
+    return kernel;
 }
 
 int transport_error(const struct transport *t)

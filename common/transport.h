@@ -154,7 +154,8 @@ enum transport_tcp_state {
 int transport_tcp_state(const struct transport *t);
 /* The error pending on the socket (SO_ERROR), which this clears; 0: none. */
 int transport_error(const struct transport *t);
-void transport_sample(const struct transport *t, struct life_kernel *kernel);
+/* A sample of TCP_INFO, allocated. NULL: a unix socket, or no memory. */
+struct life_kernel *transport_sample(const struct transport *t);
 uint64_t transport_unread_bytes(const struct transport *t); /* in the kernel: FIONREAD */
 /* In the kernel, not acknowledged: SIOCOUTQ. A unix socket has none of these. */
 uint64_t transport_unacked_bytes(const struct transport *t);

@@ -59,6 +59,8 @@ static enum taken take_one(int listening, struct arrival *arrival)
 
     if (fd < 0)
         return judge(errno);
+    if (peer.sa.sa_family == AF_UNIX)
+        peer.sa.sa_family = AF_UNSPEC; /* what a client has bound there is not told */
     *arrival = (struct arrival){fd, queue_wait_us(fd), clock_us(), peer};
     return TAKEN;
 }

@@ -149,7 +149,7 @@ static void look_left(void *arg)
         if (worker->left_count == CREW_LEFT_MAX)
             break;
         worker->left[worker->left_count++] = (struct left){
-            life->number, life->phase, now_us - life->entered_us, conn_unsent(served->conn)};
+            life->number, life->phase, now_us - life_entered_us(life), conn_unsent(served->conn)};
     }
     loop_post(worker->crew->main_loop, gather_left, worker->crew);
 }

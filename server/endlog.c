@@ -33,14 +33,20 @@ static const char *first_text(enum closed_first first)
     return "";
 }
 
+/* A unix socket's client has no address: the socket's path stands for it. */
+static const union life_address *who(const struct life *life)
+{
+    return life->local.sa.sa_family == AF_UNIX ? &life->local : &life->remote;
+}
+
 static void tell(const struct life *life)
 {
     char address[LIFE_ADDRESS_TEXT], took[UNITS_TEXT], in[40], out[UNITS_TEXT];
 
     log_line(LOG_LEVEL_NOTE, "#%" PRIu64 " %s %s: %s, %s in, %s out%s%s%s", life->number,
-             life_address_text(address, &life->remote, life->path), fate_row(life->fate)->name,
+             life_address_text(address, who(life)), fate_row(life->fate)->name,
              units_text_duration(took, life_total_us(life)),
-             units_plural(in, sizeof in, life->frames_in, "frame"),
+             units_plural(in, sizeof in, life_frames_in(life), "frame"),
              units_text_count(out, life->frames_out), first_text(life->closed_first),
              life->detail != NULL ? ": " : "", life->detail != NULL ? life->detail : "");
 }

@@ -29,8 +29,7 @@ static void tell(struct error *e, const struct sockaddr *address, uint16_t port,
         where.in6.sin6_port = htons(port);
     else
         where.in.sin_port = htons(port);
-    error_what(e, "cannot listen on %s: %s", life_address_text(text, &where, NULL),
-               strerror(error));
+    error_what(e, "cannot listen on %s: %s", life_address_text(text, &where), strerror(error));
     if (error == EADDRINUSE)
         error_mend(e, "ss -ltnp 'sport = :%u' shows who holds it; port 0 takes a free one", port);
     else if (error == EACCES || error == EPERM)
@@ -195,10 +194,12 @@ static void fill_text(struct listener *listener)
         socklen_t length = sizeof address;
         char text[LIFE_ADDRESS_TEXT];
         const char *before = i == 0 ? "" : i + 1 == listener->count ? " and " : ", ";
-        if (listener->path == NULL)
+        if (listener->path != NULL)
+            address.un = (struct life_unix){.family = AF_UNIX, .path = listener->path};
+        else
             getsockname(listener->fds[i], &address.sa, &length);
         used += (size_t)snprintf(listener->text + used, sizeof listener->text - used, "%s%s",
-                                 before, life_address_text(text, &address, listener->path));
+                                 before, life_address_text(text, &address));
     }
 }
 

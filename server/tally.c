@@ -16,7 +16,7 @@ static void add(_Atomic uint64_t *counter, uint64_t n)
 
 void tally_add(struct tally *tally, const struct life *life)
 {
-    uint64_t queue_us = life->phase_us[PHASE_QUEUE];
+    uint64_t queue_us = life_phase_us(life, PHASE_QUEUE);
 
     add(&tally->fates[life->fate], 1);
     add(&tally->counts[COUNT_ACCEPTED], life->accepted);

@@ -62,7 +62,8 @@ void worker_refuse(struct crew *crew, struct tally *tally, const struct arrival 
     struct life life;
 
     life_init(&life, SIDE_SERVER, arrival->queue_us + clock_us() - arrival->at_us);
-    life.path = crew->config->conn.path;
+    if (crew->config->conn.path != NULL)
+        life_set_path(&life, crew->config->conn.path);
     life.remote = arrival->peer;
     transport_addresses(&transport, &life.local, &life.remote);
     life_fail(&life, fate, "%s", why);

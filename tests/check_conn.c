@@ -293,7 +293,7 @@ START_TEST(a_peer_that_reads_slowly_gets_all_before_our_fin)
     assert_fate(FATE_CLEAN);
     ck_assert_uint_eq(n, SLOWLY_BYTES);
     ck_assert_uint_eq(last.unacked_bytes, 0);
-    ck_assert_uint_gt(last.phase_us[PHASE_LINGER], config.linger_us);
+    ck_assert_uint_gt(life_phase_us(&last, PHASE_LINGER), config.linger_us);
 }
 END_TEST
 
@@ -318,7 +318,7 @@ START_TEST(junk_after_our_fin_is_read_and_clean)
     run_after_open(drain_now);
     pthread_join(thread, NULL);
     assert_fate(FATE_CLEAN);
-    ck_assert_uint_eq(last.frames_in, 0);
+    ck_assert_uint_eq(life_frames_in(&last), 0);
     ck_assert_uint_eq(last.bytes_after_fin, 8);
     ck_assert_uint_eq(last.unread_bytes, 0);
 }
@@ -332,7 +332,7 @@ START_TEST(phases_are_contiguous_and_add_up)
     shutdown(peer, SHUT_WR);
     loop_run(loop);
     for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
-        sum += last.phase_us[phase];
+        sum += life_phase_us(&last, phase);
     }
     ck_assert_uint_eq(sum, life_total_us(&last));
     ck_assert_uint_eq(last.phases, 1u << PHASE_QUEUE | 1u << PHASE_TRANSFER | 1u << PHASE_DRAIN |
@@ -435,7 +435,7 @@ START_TEST(no_fin_of_the_peers_is_a_linger_timeout_and_reset)
     assert_fate(FATE_LINGER_TIMEOUT);
     ck_assert_int_eq(last.closed_first, FIRST_LOCAL);
     ck_assert_int_eq(last.time_wait, TIME_WAIT_NOBODY);
-    ck_assert_uint_ge(last.phase_us[PHASE_LINGER], 20000);
+    ck_assert_uint_ge(life_phase_us(&last, PHASE_LINGER), 20000);
     ck_assert_int_eq(send(peer, "x", 1, MSG_NOSIGNAL), -1); /* reset */
     ck_assert_int_eq(recv(peer, &byte, 1, 0), 0);
 }
@@ -455,7 +455,7 @@ START_TEST(output_that_nobody_takes_is_a_drain_timeout)
     peer_sends("go\n");
     loop_run(loop);
     assert_fate(FATE_DRAIN_TIMEOUT);
-    ck_assert_uint_gt(last.phase_us[PHASE_DRAIN], 40000);
+    ck_assert_uint_gt(life_phase_us(&last, PHASE_DRAIN), 40000);
 }
 END_TEST
 
@@ -675,7 +675,7 @@ START_TEST(the_drain_waits_for_what_is_owed)
     ck_assert_int_eq(deadline_set(loop, &owed, 1000, owe_for_a_while), 0);
     loop_run(loop);
     assert_fate(FATE_CLEAN);
-    ck_assert_uint_ge(last.phase_us[PHASE_DRAIN], 15000);
+    ck_assert_uint_ge(life_phase_us(&last, PHASE_DRAIN), 15000);
 }
 END_TEST
 

@@ -52,8 +52,7 @@ static void put_life(struct journal *journal, const char *detail)
     life_move(&life, PHASE_CLOSE, "test");
     life_end(&life, "test");
     journal_put(journal, &life);
-    free(life.detail);
-    life.detail = NULL;
+    life_fini(&life);
 }
 
 static void put_lives(struct journal *journal, unsigned count, const char *detail)
