@@ -85,6 +85,7 @@ int client_config_init(struct client_config *config, const struct options *optio
         return result;
     conn->side = SIDE_CLIENT;
     conn->trace = options->trace;
+    conn->fast = !options->no_fastio;
     conn->path = config->endpoint.kind == ENDPOINT_UNIX ? config->endpoint.path : NULL;
     conn->idle_us = options->idle_timeout_us;
     conn->linger_us = options->linger_timeout_us;

@@ -204,8 +204,8 @@ static int connect_socket(struct dial *dial)
     int fd = make_socket(dial);
     if (fd < 0)
         return errno;
-    int result = transport_connect(&dial->transport, dial->loop, fd, dial->address->ai_addr,
-                                   dial->address->ai_addrlen, connected);
+    int result = transport_connect(&dial->transport, dial->loop, fd, dial->config->conn.fast,
+                                   dial->address->ai_addr, dial->address->ai_addrlen, connected);
     if (result == ERR_MEMORY)
         return ENOMEM;
     return result < 0 ? errno : 0;

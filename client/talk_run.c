@@ -125,6 +125,7 @@ int talk_run(const struct client_config *config)
     talk.loop = loop_new(&e);
     if (talk.loop == NULL)
         return fail(FATE_NO_DESCRIPTOR, &e);
+    loop_busy_poll(talk.loop, config->options->busy_poll_us);
     int status = run(&talk, journal);
     input_free(talk.input);
     output_free(talk.output);

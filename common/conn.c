@@ -25,7 +25,7 @@ void conn_wake(struct conn *c)
 {
     if (!c->woken) {
         c->woken = true;
-        loop_reap(c->loop, &c->wake);
+        loop_reap(c->transport.loop, &c->wake);
     }
 }
 
@@ -33,7 +33,8 @@ void conn_wake(struct conn *c)
 
 static bool is_full(const struct conn *c)
 {
-    return c->config->answers && !c->output_dead && conn_output_bytes(c) >= CONN_OUTPUT_HIGH;
+    return c->config->answers && !c->output_dead &&
+           transport_unsent(&c->transport) >= CONN_OUTPUT_HIGH;
 }
 
 static bool takes_input(const struct conn *c)
@@ -97,42 +98,100 @@ static void frame_failed(struct conn *c, int result, const struct frame_fault *f
     }
 }
 
+/* Where the decoder stands is kept only while there is input. */
+static struct frame_state *decoder_of(struct conn *c)
+{
+    struct transport_lease *lease = c->transport.lease;
+    if (!lease->started) {
+        frame_state_init(&lease->decoder, &c->config->codec, FRAME_FROM_SERVER);
+        lease->decoder.first = c->first_in;
+        lease->started = true;
+    }
+    return &lease->decoder;
+}
+
+static void drain_input(struct conn *c, size_t n)
+{
+    c->handled_bytes += n;
+    evbuffer_drain(transport_input(&c->transport), n);
+}
+
+/* Hands over the frames that lie whole in the input's first chain, in place. Result as
+ * frame_decode; 1: some of the chain may be left. */
+static int pump_chain(struct conn *c, struct frame_state *decoder, struct frame_fault *fault)
+{
+    struct evbuffer_iovec chain = {NULL, 0};
+    struct frame_found found;
+    size_t used = 0;
+    int result = 1;
+
+    evbuffer_peek(transport_input(&c->transport), -1, NULL, &chain, 1);
+    transport_hold(&c->transport, chain.iov_base, chain.iov_len);
+    while (used < chain.iov_len && takes_input(c)) {
+        const uint8_t *wire = (const uint8_t *)chain.iov_base + used;
+        result =
+            frame_decode(&c->config->codec, decoder, wire, chain.iov_len - used, &found, fault);
+        if (result != 1) {
+            break;
+        }
+        struct frame_view view = {.wire = wire,
+                                  .body = wire + found.body,
+                                  .wire_length = (size_t)found.total,
+                                  .body_length = (size_t)found.body_length};
+        used += view.wire_length;
+        hand_over(c, &view);
+    }
+    transport_release(&c->transport);
+    drain_input(c, used);
+    return result;
+}
+
+/* Hands over a frame that lies in several chains. Result as frame_buffer_next. */
+static int pump_open(struct conn *c, struct frame_state *decoder, struct frame_fault *fault)
+{
+    struct frame_view view;
+    int result =
+        frame_buffer_next(&c->config->codec, decoder, transport_input(&c->transport), &view, fault);
+    if (result == 1) {
+        transport_hold(&c->transport, view.wire, view.wire_length);
+        hand_over(c, &view);
+        transport_release(&c->transport);
+        drain_input(c, view.wire_length);
+    }
+    return result;
+}
+
 /* Hands over every whole frame that may be handed over. Returns whether the input is exhausted: no
  * whole frame is left in it. */
 static bool pump(struct conn *c)
 {
-    struct evbuffer *in = conn_input(c);
-    struct frame_view view;
     struct frame_fault fault;
+    bool exhausted = transport_received(&c->transport) == 0 && takes_input(c);
 
-    while (takes_input(c) && !c->deaf) {
-        int result = frame_buffer_next(&c->config->codec, &c->in, in, &view, &fault);
-        if (result == 0) {
-            return true;
-        }
+    while (!exhausted && takes_input(c) && !c->deaf) {
+        struct frame_state *decoder = decoder_of(c);
+        bool between = decoder->seen == 0;
+        int result = between ? pump_chain(c, decoder, &fault) : pump_open(c, decoder, &fault);
+        c->first_in = decoder->first;
         if (result < 0) {
             frame_failed(c, result, &fault);
             break;
         }
-        hand_over(c, &view);
-        c->handled_bytes += view.wire_length;
-        evbuffer_drain(in, view.wire_length);
+        size_t left = transport_received(&c->transport);
+        exhausted = (left == 0 || (result == 0 && decoder->seen == left)) && takes_input(c);
+        c->transport.lease->wanted =
+            decoder->total > decoder->seen ? (size_t)(decoder->total - decoder->seen) : 0;
     }
-    if (c->deaf) {
-        c->handled_bytes += evbuffer_get_length(in);
-        evbuffer_drain(in, evbuffer_get_length(in));
+    if (c->deaf && c->transport.lease != NULL) {
+        drain_input(c, transport_received(&c->transport));
     }
-    return c->deaf;
+    return exhausted || c->deaf;
 }
 
 static void want_reading(struct conn *c)
 {
-    bool wanted = takes_input(c) && !c->eof && c->transport.acked == NULL;
-    bool enabled = (bufferevent_get_enabled(c->transport.bev) & EV_READ) != 0;
-    if (wanted && !enabled) {
-        bufferevent_enable(c->transport.bev, EV_READ);
-    } else if (!wanted && enabled) {
-        bufferevent_disable(c->transport.bev, EV_READ);
+    if (transport_read(&c->transport, takes_input(c) && !c->eof) < 0) {
+        conn_fail(c, FATE_MEMORY, "the system refused to watch the socket: %s", strerror(errno));
     }
 }
 
@@ -174,14 +233,20 @@ static void on_wake(struct reapable *wake)
         conn_dispose(c);
     } else {
         conn_step(c);
+        transport_rest(&c->transport);
     }
 }
 
 /* --- the bufferevent's callbacks --- */
 
+static struct conn *conn_of(void *transport)
+{
+    return (struct conn *)((char *)transport - offsetof(struct conn, transport));
+}
+
 static void on_read(struct bufferevent *bev, void *arg)
 {
-    struct conn *c = arg;
+    struct conn *c = conn_of(arg);
     uint64_t now_in = c->handled_bytes + evbuffer_get_length(bufferevent_get_input(bev));
     if (c->life.fin_sent_us != 0) {
         c->life.bytes_after_fin += now_in - c->life.bytes_in;
@@ -191,29 +256,32 @@ static void on_read(struct bufferevent *bev, void *arg)
     conn_step(c);
 }
 
-/* The output is at half of the high mark, or below. */
+/* The output is at half of the high mark or below, or has been sent. */
 static void on_write(struct bufferevent *bev, void *arg)
 {
-    struct conn *c = arg;
+    struct conn *c = conn_of(arg);
     (void)bev;
     if (!conn_is_live(c)) {
         return;
     }
+    size_t unsent = transport_unsent(&c->transport);
     if (log_on(LOG_LEVEL_CALL)) {
         char what[48], bytes[UNITS_TEXT];
-        snprintf(what, sizeof what, "output %s", units_text_bytes(bytes, conn_output_bytes(c)));
+        snprintf(what, sizeof what, "output %s", units_text_bytes(bytes, unsent));
         tell(c, what, "write callback");
     }
     conn_restart_deadline(c);
-    bool emptied = conn_output_bytes(c) == 0 && c->queued_bytes != c->emptied_bytes;
+    bool emptied = unsent == 0 && !c->sent_told;
+    c->transport.tells_sent = false;
     if ((c->room_wanted || emptied) && c->life.phase < PHASE_LINGER && c->opened) {
         c->room_wanted = false;
-        c->emptied_bytes = emptied ? c->queued_bytes : c->emptied_bytes;
+        c->sent_told = c->sent_told || emptied;
         if (c->owner->room != NULL) {
             c->owner->room(c);
         }
     }
     conn_step(c);
+    transport_rest(&c->transport);
 }
 
 static const char *event_text(char buf[128], short what)
@@ -229,7 +297,7 @@ static const char *event_text(char buf[128], short what)
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
-    struct conn *c = arg;
+    struct conn *c = conn_of(arg);
     int error = EVUTIL_SOCKET_ERROR();
     char text[128];
 
@@ -251,6 +319,18 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     conn_step(c);
 }
 
+static void on_acked(struct transport *t)
+{
+    conn_step(conn_of(t));
+}
+
+static const struct transport_callbacks callbacks = {
+    .read = on_read,
+    .write = on_write,
+    .event = on_event,
+    .acked = on_acked,
+};
+
 /* --- what the owner calls --- */
 
 struct conn *conn_new(struct loop *loop, const struct conn_config *config,
@@ -260,15 +340,15 @@ struct conn *conn_new(struct loop *loop, const struct conn_config *config,
     if (c == NULL) {
         return NULL;
     }
-    c->loop = loop;
     c->config = config;
     c->owner = owner;
     c->arg = arg;
+    c->transport.loop = loop;
     c->transport.fd = -1;
     c->wake.reap = on_wake;
-    bool is_client = config->side == SIDE_CLIENT;
-    frame_state_init(&c->in, &config->codec, is_client ? FRAME_FROM_SERVER : FRAME_FROM_CLIENT);
-    frame_state_init(&c->out, &config->codec, is_client ? FRAME_FROM_CLIENT : FRAME_FROM_SERVER);
+    c->first_in = config->codec.first != NULL && config->side == SIDE_SERVER;
+    c->first_out = config->codec.first != NULL && config->side == SIDE_CLIENT;
+    c->sent_told = true;
     life_init(&c->life, config->side, queue_us);
     if (config->path != NULL) {
         life_set_path(&c->life, config->path);
@@ -276,22 +356,25 @@ struct conn *conn_new(struct loop *loop, const struct conn_config *config,
     return c;
 }
 
-void conn_open(struct conn *c, struct transport *transport)
+static void tell_open(struct conn *c)
 {
-    char why[80], wait[UNITS_TEXT];
+    char why[80] = "", wait[UNITS_TEXT];
 
-    transport_take(&c->transport, transport);
-    transport_addresses(&c->transport, &c->life.local, &c->life.remote);
-    if (c->config->side == SIDE_SERVER) {
+    if (log_on(LOG_LEVEL_PHASE) && c->config->side == SIDE_SERVER) {
         snprintf(why, sizeof why, "accept4: fd %d, %s in the accept queue", c->transport.fd,
                  units_text_duration(wait, clock_us() - c->life.began_us));
-    } else {
+    } else if (log_on(LOG_LEVEL_PHASE)) {
         snprintf(why, sizeof why, "event callback BEV_EVENT_CONNECTED: fd %d", c->transport.fd);
     }
     life_move(&c->life, PHASE_TRANSFER, why);
-    bufferevent_setcb(c->transport.bev, on_read, on_write, on_event, c);
-    bufferevent_setwatermark(c->transport.bev, EV_WRITE, CONN_OUTPUT_HIGH / 2, 0);
-    bufferevent_enable(c->transport.bev, EV_WRITE);
+}
+
+void conn_open(struct conn *c, struct transport *transport)
+{
+    transport_take(&c->transport, transport);
+    transport_addresses(&c->transport, &c->life.local, &c->life.remote);
+    tell_open(c);
+    transport_start(&c->transport, &callbacks);
     conn_restart_deadline(c);
     conn_wake(c);
 }
@@ -303,7 +386,7 @@ void *conn_arg(const struct conn *c)
 
 struct loop *conn_loop(const struct conn *c)
 {
-    return c->loop;
+    return c->transport.loop;
 }
 
 struct life *conn_life(struct conn *c)
@@ -311,33 +394,65 @@ struct life *conn_life(struct conn *c)
     return &c->life;
 }
 
-int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
+static int send_failed(struct conn *c, int result, const struct frame_fault *fault, size_t n,
+                       struct error *e)
 {
-    struct frame_wrap wrap;
-    struct frame_fault fault;
     char length[UNITS_TEXT];
-
-    if (!conn_is_live(c) || c->life.phase == PHASE_LINGER || c->output_dead) {
-        error_what(e, "the connection takes no more frames");
-        return ERR_CLOSED;
-    }
-    int result = frame_buffer_put(&c->config->codec, &c->out,
-                                  bufferevent_get_output(c->transport.bev), body, n, &wrap, &fault);
     if (result == ERR_MEMORY) {
         error_what(e, "out of memory for a frame of %s", units_text_exact_bytes(length, n));
-    } else if (result < 0 && e != NULL) {
-        frame_fault_text(&c->config->codec, &fault, e);
+    } else if (e != NULL) {
+        frame_fault_text(&c->config->codec, fault, e);
     }
-    if (result < 0) {
-        return result;
+    return result;
+}
+
+static bool takes_output(const struct conn *c, struct error *e)
+{
+    if (conn_is_live(c) && c->life.phase != PHASE_LINGER && !c->output_dead) {
+        return true;
     }
-    size_t wire = wrap.head_length + n + wrap.tail_length;
-    c->queued_bytes += wire;
-    c->smallest_out = c->smallest_out == 0 || wire < c->smallest_out ? wire : c->smallest_out;
+    error_what(e, "the connection takes no more frames");
+    return false;
+}
+
+static void count_sent(struct conn *c, size_t wire)
+{
+    uint32_t small = wire < UINT32_MAX ? (uint32_t)wire : UINT32_MAX;
+    c->life.bytes_out += wire;
     c->life.frames_out++;
-    if (conn_output_bytes(c) >= CONN_OUTPUT_HIGH) {
+    c->smallest_out = c->smallest_out == 0 || small < c->smallest_out ? small : c->smallest_out;
+    c->sent_told = false;
+    c->transport.tells_sent = c->owner->room != NULL || c->life.phase == PHASE_DRAIN;
+    if (transport_unsent(&c->transport) >= CONN_OUTPUT_HIGH) {
         c->room_wanted = true;
     }
+}
+
+int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
+{
+    struct frame_state encoder;
+    struct frame_wrap wrap;
+    struct frame_fault fault;
+
+    if (!takes_output(c, e)) {
+        return ERR_CLOSED;
+    }
+    encoder.first = c->first_out;
+    int result = frame_encode(&c->config->codec, &encoder, body, n, &wrap, &fault);
+    struct transport_bytes bytes = {.head = wrap.head,
+                                    .head_length = wrap.head_length,
+                                    .body = body,
+                                    .body_length = n,
+                                    .tail = wrap.tail,
+                                    .tail_length = wrap.tail_length};
+    if (result == 0) {
+        result = transport_send(&c->transport, &bytes);
+    }
+    if (result < 0) {
+        return send_failed(c, result, &fault, n, e);
+    }
+    c->first_out = false;
+    count_sent(c, wrap.head_length + n + wrap.tail_length);
     if (c->config->trace) {
         trace(c, '>', c->life.frames_out, wrap.head, wrap.head_length, body, n, wrap.tail,
               wrap.tail_length);
@@ -345,9 +460,61 @@ int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
     return 0;
 }
 
+/* For -x a body in two parts is put together. */
+static void trace_parts(struct conn *c, const struct frame_wrap *wrap, const uint8_t *begin,
+                        size_t begin_length, const uint8_t *rest, size_t rest_length)
+{
+    uint8_t *body = malloc(begin_length + rest_length + 1);
+    if (body != NULL) {
+        memcpy(body, begin, begin_length);
+        memcpy(body + begin_length, rest, rest_length);
+        trace(c, '>', c->life.frames_out, wrap->head, wrap->head_length, body,
+              begin_length + rest_length, wrap->tail, wrap->tail_length);
+        free(body);
+    }
+}
+
+int conn_send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, const uint8_t *rest,
+                   size_t rest_length, struct error *e)
+{
+    uint8_t head[FRAME_HEAD_MAX + CONN_BEGIN_MAX];
+    struct frame_state encoder;
+    struct frame_wrap wrap;
+    struct frame_fault fault;
+    size_t n = begin_length + rest_length;
+
+    assert(begin_length <= CONN_BEGIN_MAX);
+    if (!takes_output(c, e)) {
+        return ERR_CLOSED;
+    }
+    encoder.first = c->first_out;
+    int result = frame_encode_known(&c->config->codec, &encoder, n, &wrap, &fault);
+    if (result == 0) {
+        memcpy(head, wrap.head, wrap.head_length);
+        memcpy(head + wrap.head_length, begin, begin_length);
+        struct transport_bytes bytes = {.head = head,
+                                        .head_length = wrap.head_length + begin_length,
+                                        .body = rest,
+                                        .body_length = rest_length,
+                                        .body_lasts = true,
+                                        .tail = wrap.tail,
+                                        .tail_length = wrap.tail_length};
+        result = transport_send(&c->transport, &bytes);
+    }
+    if (result < 0) {
+        return send_failed(c, result, &fault, n, e);
+    }
+    c->first_out = false;
+    count_sent(c, wrap.head_length + n + wrap.tail_length);
+    if (c->config->trace) {
+        trace_parts(c, &wrap, begin, begin_length, rest, rest_length);
+    }
+    return 0;
+}
+
 size_t conn_room(struct conn *c)
 {
-    size_t held = conn_output_bytes(c);
+    size_t held = transport_unsent(&c->transport);
     if (held >= CONN_OUTPUT_HIGH) {
         c->room_wanted = true;
         return 0;
@@ -357,12 +524,12 @@ size_t conn_room(struct conn *c)
 
 size_t conn_unsent(const struct conn *c)
 {
-    return conn_output_bytes(c);
+    return transport_unsent(&c->transport);
 }
 
 size_t conn_partial(const struct conn *c)
 {
-    return c->transport.bev == NULL ? 0 : evbuffer_get_length(conn_input(c));
+    return transport_received(&c->transport);
 }
 
 void conn_pause(struct conn *c)

@@ -46,6 +46,7 @@ struct conn_config {
     struct frame_codec codec;
     enum side side;
     bool trace;       /* -x */
+    bool fast;        /* fastio under the connection, not libevent's own reading and writing */
     bool answers;     /* the owner sends one frame for each it accepts, in order: `unanswered` is
                          counted */
     const char *path; /* the unix socket's, or NULL */
@@ -70,8 +71,14 @@ struct life *conn_life(
 
 /* Sends a frame with this body (copied). 0; ERR_FRAME_*: it cannot be framed, `e` says why, nothing
  * was sent; ERR_CLOSED: our FIN was sent or the connection has failed, and its end is on its way:
- * may be ignored; ERR_MEMORY. */
+ * may be ignored; ERR_MEMORY: it may have been sent in part, fail the connection. */
 int conn_send(struct conn *conn, const uint8_t *body, size_t n, struct error *e);
+/* The same of a body that conn_send has taken on a connection like this, in two parts: `begin`
+ * (copied) and `rest`, which stays as it is until the process ends (not copied, where it is long).
+ */
+#define CONN_BEGIN_MAX 64
+int conn_send_lent(struct conn *conn, const uint8_t *begin, size_t begin_length,
+                   const uint8_t *rest, size_t rest_length, struct error *e);
 /* Bytes below the high mark, 0: wait for `room`. */
 size_t conn_room(struct conn *conn);
 /* Bytes in the output, not yet given to the kernel. */

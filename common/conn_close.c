@@ -4,10 +4,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 #include "units.h"
 
 /* --- deadlines --- */
@@ -17,7 +19,7 @@ static void deadline_passed(struct deadline *deadline);
 /* Our bytes that the peer has not acknowledged, in the kernel, our FIN not counted. */
 static uint64_t unacked_data(const struct conn *c)
 {
-    uint64_t bytes = transport_unsent_bytes(&c->transport);
+    uint64_t bytes = c->acked ? 0 : transport_unacked_bytes(&c->transport);
     return c->life.fin_sent_us != 0 && bytes > 0 ? bytes - 1 : bytes;
 }
 
@@ -29,11 +31,12 @@ void conn_restart_deadline(struct conn *c)
                     : c->life.phase == PHASE_DRAIN || c->eof        ? c->config->drain_us
                                                                     : c->config->idle_us;
     }
-    c->taken_bytes = c->queued_bytes - conn_output_bytes(c);
-    c->unacked_bytes = length_us > 0 && (c->life.phase >= PHASE_DRAIN || conn_output_bytes(c) > 0)
-                           ? unacked_data(c)
-                           : 0;
-    if (deadline_set(c->loop, &c->deadline, length_us, deadline_passed) < 0) {
+    c->taken_bytes = c->life.bytes_out - transport_unsent(&c->transport);
+    c->unacked_bytes =
+        length_us > 0 && (c->life.phase >= PHASE_DRAIN || transport_unsent(&c->transport) > 0)
+            ? unacked_data(c)
+            : 0;
+    if (deadline_set(c->transport.loop, &c->deadline, length_us, deadline_passed) < 0) {
         conn_fail(c, FATE_MEMORY, "out of memory for a deadline");
     }
 }
@@ -43,12 +46,12 @@ static void fail_idle(struct conn *c)
     char text[UNITS_TEXT], limit[UNITS_TEXT];
 
     units_text_duration(limit, c->config->idle_us);
-    if (conn_output_bytes(c) > 0) {
+    if (transport_unsent(&c->transport) > 0) {
         conn_fail(c, FATE_SLOW_READER, "the peer took nothing of %s for %s",
-                  units_text_bytes(text, conn_output_bytes(c)), limit);
-    } else if (c->in.seen > 0) {
+                  units_text_bytes(text, transport_unsent(&c->transport)), limit);
+    } else if (conn_open_frame(c) != NULL) {
         conn_fail(c, FATE_FRAME_TIMEOUT, "%s of frame %llu came, then nothing for %s",
-                  units_text_exact_bytes(text, c->in.seen),
+                  units_text_exact_bytes(text, conn_open_frame(c)->seen),
                   (unsigned long long)life_frames_in(&c->life) + 1, limit);
     } else {
         c->nothing_owed = true;
@@ -61,7 +64,7 @@ static void fail_drain(struct conn *c)
     char text[UNITS_TEXT], limit[UNITS_TEXT];
 
     conn_fail(c, FATE_DRAIN_TIMEOUT, "%s unsent and nothing moved for %s",
-              units_text_bytes(text, conn_output_bytes(c)),
+              units_text_bytes(text, transport_unsent(&c->transport)),
               units_text_duration(limit, c->config->drain_us));
 }
 
@@ -70,7 +73,7 @@ static void fail_linger(struct conn *c)
     char text[UNITS_TEXT], limit[UNITS_TEXT];
 
     units_text_duration(limit, c->config->linger_us);
-    if (transport_unsent_bytes(&c->transport) == 0) {
+    if (transport_unacked_bytes(&c->transport) == 0) {
         conn_fail(c, FATE_LINGER_TIMEOUT, "our FIN was acknowledged, no FIN from the peer in %s",
                   limit);
     } else {
@@ -87,7 +90,7 @@ static bool output_moves(struct conn *c)
     bool acked = unacked < c->unacked_bytes && (unacked > 0 || c->trickles);
 
     c->trickles = acked && unacked > 0;
-    return acked || c->queued_bytes - conn_output_bytes(c) != c->taken_bytes;
+    return acked || c->life.bytes_out - transport_unsent(&c->transport) != c->taken_bytes;
 }
 
 static void deadline_passed(struct deadline *deadline)
@@ -102,7 +105,8 @@ static void deadline_passed(struct deadline *deadline)
         fail_linger(c);
     } else if (c->life.phase == PHASE_TRANSFER && !c->eof) {
         fail_idle(c);
-    } else if (c->config->side == SIDE_CLIENT && conn_output_bytes(c) == 0 && !c->nothing_owed) {
+    } else if (c->config->side == SIDE_CLIENT && transport_unsent(&c->transport) == 0 &&
+               !c->nothing_owed) {
         conn_restart_deadline(c); /* all is sent: how long to wait for replies is the owner's say */
     } else {
         fail_drain(c);
@@ -114,8 +118,8 @@ static void deadline_passed(struct deadline *deadline)
 void conn_enter_close(struct conn *c, const char *why)
 {
     if (c->life.phase != PHASE_CLOSE) {
-        if (c->transport.bev != NULL) {
-            bufferevent_disable(c->transport.bev, EV_READ | EV_WRITE);
+        if (c->transport.kind != NULL) {
+            transport_read(&c->transport, false);
         }
         deadline_unset(&c->deadline);
         life_move(&c->life, PHASE_CLOSE, why);
@@ -162,19 +166,36 @@ static uint32_t saturated(uint64_t bytes)
 static void final_account(struct conn *c)
 {
     struct life *life = &c->life;
-    if (c->transport.bev == NULL) {
+    if (c->transport.kind == NULL) {
         return;
     }
     if (life->kernel == NULL) {
-        life->kernel = transport_sample(&c->transport);
+        life->kernel = transport_sample(&c->transport, NULL);
     }
-    life->unread_bytes =
-        saturated(transport_unread_bytes(&c->transport) + evbuffer_get_length(conn_input(c)));
-    life->unacked_bytes = saturated(unacked_data(c) + conn_output_bytes(c));
-    life->bytes_out = c->queued_bytes - conn_output_bytes(c);
+    /* After the peer's FIN the kernel holds nothing more to read. */
+    uint64_t unread = c->acked ? 0 : transport_unread_bytes(&c->transport);
+    life->unread_bytes = saturated(unread + transport_received(&c->transport));
+    life->unacked_bytes = saturated(unacked_data(c) + transport_unsent(&c->transport));
+    life->bytes_out -= transport_unsent(&c->transport);
     life->time_wait = time_wait_holder(c);
     if (c->config->answers) {
         life->unanswered = count_unanswered(c);
+    }
+}
+
+static void tell_end(const struct conn *c, char why[120])
+{
+    why[0] = '\0';
+    if (!log_on(LOG_LEVEL_PHASE)) {
+        return;
+    }
+    if (c->transport.kind == NULL) {
+        snprintf(why, 120, "%s, never connected", fate_row(c->life.fate)->name);
+    } else {
+        snprintf(why, 120, "%s(%d): %s, first FIN: %s, TIME_WAIT: %s",
+                 c->reset ? "SO_LINGER 0, close" : "close", c->transport.fd,
+                 fate_row(c->life.fate)->name, closed_first_name(c->life.closed_first),
+                 time_wait_name(c->life.time_wait));
     }
 }
 
@@ -183,14 +204,7 @@ void conn_dispose(struct conn *c)
     char why[120];
 
     final_account(c);
-    if (c->transport.bev == NULL) {
-        snprintf(why, sizeof why, "%s, never connected", fate_row(c->life.fate)->name);
-    } else {
-        snprintf(why, sizeof why, "%s(%d): %s, first FIN: %s, TIME_WAIT: %s",
-                 c->reset ? "SO_LINGER 0, close" : "close", c->transport.fd,
-                 fate_row(c->life.fate)->name, closed_first_name(c->life.closed_first),
-                 time_wait_name(c->life.time_wait));
-    }
+    tell_end(c, why);
     transport_close(&c->transport, c->reset);
     life_end(&c->life, why);
     c->owner->closed(c, &c->life);
@@ -206,9 +220,9 @@ void conn_fail_broken(struct conn *c)
                      : c->broken == EHOSTUNREACH || c->broken == ENETUNREACH ? FATE_UNREACHABLE
                      : c->broken == ENOMEM || c->broken == ENOBUFS           ? FATE_MEMORY
                                                                              : FATE_RESET;
-    if (c->in.seen > 0) {
+    if (conn_open_frame(c) != NULL) {
         conn_fail(c, fate, "%s, %s into a frame", strerror(c->broken),
-                  units_text_exact_bytes(text, c->in.seen));
+                  units_text_exact_bytes(text, conn_open_frame(c)->seen));
     } else {
         conn_fail(c, fate, "%s", strerror(c->broken));
     }
@@ -228,15 +242,16 @@ void conn_begin_drain(struct conn *c, bool discard, const char *why)
 
 static void judge_truncated(struct conn *c)
 {
+    const struct frame_state *open = conn_open_frame(c);
     char seen[UNITS_TEXT], total[UNITS_TEXT];
-    if (c->discard || frame_finish(&c->config->codec, &c->in)) {
+    if (c->discard || open == NULL || frame_finish(&c->config->codec, open)) {
         return;
     }
-    units_text_exact_bytes(seen, c->in.seen);
-    if (c->in.total > 0) {
+    units_text_exact_bytes(seen, open->seen);
+    if (open->total > 0) {
         conn_fail(c, FATE_TRUNCATED, "the peer's FIN came %s into frame %llu of %s", seen,
                   (unsigned long long)life_frames_in(&c->life) + 1,
-                  units_text_exact_bytes(total, c->in.total));
+                  units_text_exact_bytes(total, open->total));
     } else {
         conn_fail(c, FATE_TRUNCATED,
                   "the peer's FIN came %s into frame %llu, before its end could be known", seen,
@@ -275,21 +290,21 @@ static void tell_drain(struct conn *c)
 }
 
 /* Who was first is what the kernel knew at our shutdown: a FIN of the peer's may wait behind bytes
- * that we have not read. */
+ * that we have not read, or come in between. */
 static void send_fin(struct conn *c)
 {
-    int before = transport_tcp_state(&c->transport);
-    c->life.kernel = transport_sample(&c->transport);
+    int state;
+    c->life.kernel = transport_sample(&c->transport, &state);
     if (CONTRACT(2) && transport_finish(&c->transport) < 0) {
         int error = transport_error(&c->transport);
         c->broken = error != 0 ? error : ECONNRESET;
         conn_fail_broken(c);
         return;
     }
-    int after = transport_tcp_state(&c->transport);
     c->life.fin_sent_us = clock_us();
     if (c->life.closed_first == FIRST_NOBODY) {
-        bool peer = before == TRANSPORT_TCP_CLOSE_WAIT || after == TRANSPORT_TCP_LAST_ACK;
+        bool peer = state == TRANSPORT_TCP_CLOSE_WAIT ||
+                    transport_tcp_state(&c->transport) == TRANSPORT_TCP_LAST_ACK;
         c->life.closed_first = peer ? FIRST_PEER : FIRST_LOCAL;
     }
     life_move(&c->life, PHASE_LINGER, "output empty, shutdown(SHUT_WR): our FIN");
@@ -299,15 +314,10 @@ static void send_fin(struct conn *c)
     }
 }
 
-static void ack_came(void *arg)
-{
-    conn_step(arg);
-}
-
 static void end_linger(struct conn *c)
 {
     if (!transport_acked(&c->transport)) {
-        if (transport_on_acked(&c->transport, ack_came, c) < 0) {
+        if (transport_await_ack(&c->transport) < 0) {
             conn_fail(c, FATE_MEMORY, "out of memory to wait for the peer's acknowledgement");
         }
         return;
@@ -317,6 +327,7 @@ static void end_linger(struct conn *c)
     if (c->broken != 0) {
         conn_fail_broken(c);
     } else {
+        c->acked = true;
         conn_enter_close(c, "both FINs exchanged, ours acknowledged");
     }
 }
@@ -324,15 +335,18 @@ static void end_linger(struct conn *c)
 void conn_settle(struct conn *c)
 {
     tell_drain(c);
+    if (c->life.phase == PHASE_DRAIN && c->nothing_owed) {
+        transport_flush(&c->transport);
+    }
     if (c->life.phase == PHASE_DRAIN && c->nothing_owed && !c->output_dead &&
-        (conn_output_bytes(c) == 0 || !CONTRACT(1))) {
+        (transport_unsent(&c->transport) == 0 || !CONTRACT(1))) {
         send_fin(c);
     }
     if (c->life.phase == PHASE_LINGER && c->life.fin_seen_us != 0) {
         end_linger(c);
     }
     if (!CONTRACT(4) && c->life.phase == PHASE_LINGER &&
-        transport_unsent_bytes(&c->transport) == 0) {
+        transport_unacked_bytes(&c->transport) == 0) {
         conn_enter_close(c, "our FIN acknowledged");
     }
 }

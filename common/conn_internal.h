@@ -4,8 +4,6 @@
 #ifndef SYNFIN_CONN_INTERNAL_H
 #define SYNFIN_CONN_INTERNAL_H
 
-#include <event2/buffer.h>
-
 #include "conn.h"
 
 /* The tests take one rule of the close contract out (-DCONTRACT_WITHOUT=n) to see that they notice:
@@ -19,45 +17,41 @@
 #endif
 
 struct conn {
-    struct loop *loop;
     const struct conn_config *config;
     const struct conn_owner *owner;
     void *arg;
     struct transport transport;
-    struct life life;
-    struct frame_state in, out;
+    struct life life; /* its bytes_out counts what was queued, until the final account */
     struct deadline deadline;
     struct reapable wake;
-    uint64_t queued_bytes;  /* handed to the bufferevent's output since the beginning */
-    uint64_t taken_bytes;   /* of these, taken by the kernel when the deadline was last set */
+    uint64_t taken_bytes;   /* of the output, by the kernel when the deadline was last set */
     uint64_t unacked_bytes; /* of these, in the kernel unacknowledged then; 0: not asked */
-    uint64_t emptied_bytes; /* of these, when the owner was last told that the output is empty */
     uint64_t handled_bytes; /* decoded and drained from the input */
-    size_t smallest_out;    /* the smallest frame sent, wire bytes */
-    int broken;  /* errno that ended the connection, told once the input has been handed over */
-    bool woken;  /* `wake` is queued at the loop */
-    bool opened; /* owner->open has run */
-    bool paused; /* by the owner */
-    bool room_wanted;  /* the output reached the high mark */
-    bool trickles;     /* the kernel's bytes moved until a deadline, and not all of them */
-    bool output_dead;  /* writing failed: only what still comes in matters */
-    bool eof;          /* nothing more comes; judged once all that came has been handed over */
-    bool drain_told;   /* owner->drain has run */
-    bool nothing_owed; /* the owner has said so */
-    bool discard;      /* frames are counted, not handed over */
-    bool deaf;         /* what comes is discarded undecoded: it could not be decoded */
-    bool reset;        /* close by RST */
+    uint32_t smallest_out;  /* the smallest frame sent, wire bytes; saturates; 0: none */
+    int broken;      /* errno that ended the connection, told once the input has been handed over */
+    bool woken : 1;  /* `wake` is queued at the loop */
+    bool opened : 1; /* owner->open has run */
+    bool paused : 1; /* by the owner */
+    bool first_in : 1; /* the decoder, the encoder stand before the first message */
+    bool first_out : 1;
+    bool room_wanted : 1;  /* the output reached the high mark */
+    bool sent_told : 1;    /* the owner knows that the output is empty */
+    bool trickles : 1;     /* the kernel's bytes moved until a deadline, and not all of them */
+    bool output_dead : 1;  /* writing failed: only what still comes in matters */
+    bool eof : 1;          /* nothing more comes; judged once all that came has been handed over */
+    bool acked : 1;        /* after both FINs the kernel holds nothing of ours any more */
+    bool drain_told : 1;   /* owner->drain has run */
+    bool nothing_owed : 1; /* the owner has said so */
+    bool discard : 1;      /* frames are counted, not handed over */
+    bool deaf : 1;         /* what comes is discarded undecoded: it could not be decoded */
+    bool reset : 1;        /* close by RST */
 };
 
-static inline struct evbuffer *conn_input(const struct conn *c)
+/* The decoder, if it stands inside a frame; NULL: between frames. */
+static inline const struct frame_state *conn_open_frame(const struct conn *c)
 {
-    return bufferevent_get_input(c->transport.bev);
-}
-
-static inline size_t conn_output_bytes(const struct conn *c)
-{
-    return c->transport.bev == NULL ? 0
-                                    : evbuffer_get_length(bufferevent_get_output(c->transport.bev));
+    const struct transport_lease *lease = c->transport.lease;
+    return lease != NULL && lease->started && lease->decoder.seen > 0 ? &lease->decoder : NULL;
 }
 
 static inline bool conn_is_live(const struct conn *c)

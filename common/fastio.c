@@ -1,7 +1,8 @@
 /* fastio: the transport that reads and sends at the kernel's pace, under the same bufferevent.
  *
  * libevent's own reading asks FIONREAD, takes at most 4096 bytes into a chain just allocated, and
- * its writing adds an event, goes through the loop once more and takes the event away. Here instead:
+ * its writing adds an event, goes through the loop once more and takes the event away. Here
+ * instead:
  *
  *  - The descriptor is in the loop's watches, not in libevent. When it is readable, one read fills
  *    the loop's scratch; the bytes are lent to the bufferevent's input by reference, and its read
@@ -41,7 +42,7 @@ struct fastio {
     struct transport *sender;  /* whose bytes are gathered, or NULL */
     size_t copied;             /* into `gather` */
     unsigned part_count;
-    bool lies_outside;         /* some part is neither in `gather` nor lasting */
+    bool lies_outside; /* some part is neither in `gather` nor lasting */
     const uint8_t *held, *held_end;
     struct reapable later;
     bool later_asked;
@@ -264,8 +265,8 @@ static bool is_held(const struct fastio *f, const uint8_t *body, size_t n)
 /* Whether these bytes must wait behind others in the bufferevent's output. */
 static bool waits(const struct transport *t)
 {
-    return t->failed || (t->lease != NULL &&
-                         evbuffer_get_length(bufferevent_get_output(t->lease->bev)) > 0);
+    return t->failed ||
+           (t->lease != NULL && evbuffer_get_length(bufferevent_get_output(t->lease->bev)) > 0);
 }
 
 static int fast_send(struct transport *t, const struct transport_bytes *bytes)
@@ -395,7 +396,8 @@ static int lend(struct fastio *f, struct transport *t, struct iovec *room, size_
     return 0;
 }
 
-/* What of the `n` bytes lent is still in the input is copied out of the scratch. 0 or ERR_MEMORY. */
+/* What of the `n` bytes lent is still in the input is copied out of the scratch. 0 or ERR_MEMORY.
+ */
 static int take_back(struct fastio *f, struct transport *t, size_t n)
 {
     struct evbuffer *in = transport_input(t), *before = NULL;
@@ -444,8 +446,8 @@ static void serve(struct fastio *f, struct transport *t)
     size_t reserved = reserve(t, &parts[0]);
     /* A frame longer than the room goes on alone, and is not copied. */
     int count = reserved < SCRATCH_BYTES ? 2 : 1;
-    ssize_t n = reserved > 0 ? readv(t->fd, parts, count)
-                             : recv(t->fd, f->scratch, SCRATCH_BYTES, 0);
+    ssize_t n =
+        reserved > 0 ? readv(t->fd, parts, count) : recv(t->fd, f->scratch, SCRATCH_BYTES, 0);
     if (n <= 0) {
         end_reading(t, n, errno);
         return;

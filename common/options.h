@@ -31,6 +31,8 @@ struct options {
     uint64_t max_frame_bytes;   /* --max-frame */
     bool trace;                 /* -x */
     enum options_family family; /* -4 -6 */
+    bool no_fastio;
+    uint64_t busy_poll_us; /* 0: off */
     const char *set[OPTIONS_SET_MAX];
     unsigned set_count;
     uint64_t idle_timeout_us, linger_timeout_us, drain_timeout_us;

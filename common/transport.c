@@ -107,10 +107,8 @@ const struct transport_kind transport_plain = {
 
 static void become(struct transport *t, struct loop *loop, int fd, bool fast)
 {
-    *t = (struct transport){.kind = fast ? &transport_fast : &transport_plain,
-                            .loop = loop,
-                            .fd = fd,
-                            .fast = fast};
+    *t = (struct transport){
+        .kind = fast ? &transport_fast : &transport_plain, .loop = loop, .fd = fd, .fast = fast};
 }
 
 int transport_init(struct transport *t, struct loop *loop, int fd, bool fast)
@@ -238,10 +236,14 @@ int transport_tcp_state(const struct transport *t)
     return tcp_info(t, &info) ? info.tcpi_state : -1;
 }
 
-struct life_kernel *transport_sample(const struct transport *t)
+struct life_kernel *transport_sample(const struct transport *t, int *state)
 {
     struct tcp_info info;
-    struct life_kernel *kernel = tcp_info(t, &info) ? malloc(sizeof *kernel) : NULL;
+    bool known = tcp_info(t, &info);
+    struct life_kernel *kernel = known ? malloc(sizeof *kernel) : NULL;
+    if (state != NULL) {
+        *state = known ? info.tcpi_state : -1;
+    }
     if (kernel == NULL) {
         return NULL;
     }

@@ -1,8 +1,8 @@
 /* transport: a socket under a bufferevent. Each kind makes and feeds the bufferevent, takes what is
  * to be sent, says how our FIN is sent and how the socket is closed; above it nothing depends on
- * the kind. Two kinds: plain, as libevent does it, and fast (fastio.c), which reads and sends itself
- * and takes a bufferevent of the loop's pool only while there is something in it. Level 2. Threads:
- * the loop's. */
+ * the kind. Two kinds: plain, as libevent does it, and fast (fastio.c), which reads and sends
+ * itself and takes a bufferevent of the loop's pool only while there is something in it. Level 2.
+ * Threads: the loop's. */
 #ifndef SYNFIN_TRANSPORT_H
 #define SYNFIN_TRANSPORT_H
 
@@ -27,7 +27,7 @@ struct transport_callbacks {
     bufferevent_data_cb read; /* there is new input */
     /* The output has fallen to TRANSPORT_OUTPUT_LOW, or, with `tells_sent`, is empty. */
     bufferevent_data_cb write;
-    bufferevent_event_cb event; /* EOF, an error */
+    bufferevent_event_cb event;         /* EOF, an error */
     void (*acked)(struct transport *t); /* see transport_await_ack */
 };
 #define TRANSPORT_OUTPUT_LOW (256 * 1024)
@@ -134,8 +134,8 @@ static inline size_t transport_unsent(const struct transport *t)
 
 /* Sends our FIN. The output is empty. 0 or ERR_SYSTEM. */
 int transport_finish(struct transport *t);
-/* Ends all callbacks and closes the descriptor, by RST (SO_LINGER 0) if asked. Not inside a callback
- * of its own, but for `connected`. */
+/* Ends all callbacks and closes the descriptor, by RST (SO_LINGER 0) if asked. Not inside a
+ * callback of its own, but for `connected`. */
 void transport_close(struct transport *t, bool reset);
 
 /* TCP states as TCP_INFO numbers them; the names are RFC 9293's (3.3.2). */
@@ -154,8 +154,9 @@ enum transport_tcp_state {
 int transport_tcp_state(const struct transport *t);
 /* The error pending on the socket (SO_ERROR), which this clears; 0: none. */
 int transport_error(const struct transport *t);
-/* A sample of TCP_INFO, allocated. NULL: a unix socket, or no memory. */
-struct life_kernel *transport_sample(const struct transport *t);
+/* A sample of TCP_INFO, allocated, and (unless NULL) the state as above. NULL: a unix socket, or no
+ * memory. */
+struct life_kernel *transport_sample(const struct transport *t, int *state);
 uint64_t transport_unread_bytes(const struct transport *t); /* in the kernel: FIONREAD */
 /* In the kernel, not acknowledged: SIOCOUTQ. A unix socket has none of these. */
 uint64_t transport_unacked_bytes(const struct transport *t);
@@ -163,8 +164,8 @@ void transport_addresses(const struct transport *t, union life_address *local,
                          union life_address *remote);
 
 /* After both FINs: whether the peer has acknowledged all of ours (TCP's state is CLOSE; always true
- * for unix sockets). If not yet, after transport_await_ack `acked` runs each time the socket's state
- * may have changed, until transport_close. 0, ERR_MEMORY or ERR_SYSTEM. */
+ * for unix sockets). If not yet, after transport_await_ack `acked` runs each time the socket's
+ * state may have changed, until transport_close. 0, ERR_MEMORY or ERR_SYSTEM. */
 bool transport_acked(const struct transport *t);
 int transport_await_ack(struct transport *t);
 

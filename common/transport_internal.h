@@ -1,5 +1,5 @@
-/* transport_internal: what transport.c and fastio.c share; for these two only. Level 2. Threads: the
- * loop's. */
+/* transport_internal: what transport.c and fastio.c share; for these two only. Level 2. Threads:
+ * the loop's. */
 #ifndef SYNFIN_TRANSPORT_INTERNAL_H
 #define SYNFIN_TRANSPORT_INTERNAL_H
 
@@ -8,7 +8,8 @@
 extern const struct transport_kind transport_plain;
 extern const struct transport_kind transport_fast;
 
-/* A lease with a bufferevent on this descriptor (-1: none yet), nothing enabled; NULL: no memory. */
+/* A lease with a bufferevent on this descriptor (-1: none yet), nothing enabled; NULL: no memory.
+ */
 struct transport_lease *transport_lease_new(struct loop *loop, int fd);
 void transport_lease_free(struct transport_lease *lease);
 /* Appends to the bufferevent's output. 0 or ERR_MEMORY. */

@@ -212,6 +212,7 @@ int crew_init(struct crew *crew, const struct server_config *config, struct jour
         worker->loop = config->threads == 1 ? main_loop : loop_new(e);
         if (worker->loop == NULL)
             return ERR_SYSTEM;
+        loop_busy_poll(worker->loop, config->options->busy_poll_us);
     }
     return 0;
 }

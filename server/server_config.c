@@ -99,6 +99,7 @@ static void fill_conn(struct server_config *config)
 
     conn->side = SIDE_SERVER;
     conn->trace = o->trace;
+    conn->fast = !o->no_fastio;
     conn->answers = config->handler->answers;
     conn->path = config->endpoint.kind == ENDPOINT_UNIX ? config->endpoint.path : NULL;
     conn->idle_us = o->idle_timeout_us;

@@ -120,7 +120,7 @@ void worker_take(struct worker *worker, const struct arrival *arrival)
         return;
     }
     apply_sockopts(worker->crew, arrival->fd);
-    if (transport_plain(&transport, worker->loop, arrival->fd) < 0)
+    if (transport_init(&transport, worker->loop, arrival->fd, worker->crew->config->conn.fast) < 0)
         conn_fail(served->conn, FATE_MEMORY, "no memory for a connection");
     else
         conn_open(served->conn, &transport);

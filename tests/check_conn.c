@@ -23,6 +23,7 @@
 
 static struct loop *loop;
 static struct conn_config config;
+static bool fast; /* config.fast of all connections of a test */
 static struct conn *conn;
 static int peer; /* the other end: blocking */
 static int ours_fd;
@@ -128,8 +129,11 @@ static void begin_codec(const char *codec, uint64_t max_body)
     struct error e;
     loop = loop_new(&e);
     ck_assert_msg(loop != NULL, "%s", e.what);
-    config = (struct conn_config){
-        .side = SIDE_SERVER, .answers = true, .linger_us = LONG_US, .drain_us = LONG_US};
+    config = (struct conn_config){.side = SIDE_SERVER,
+                                  .fast = fast,
+                                  .answers = true,
+                                  .linger_us = LONG_US,
+                                  .drain_us = LONG_US};
     ck_assert_msg(frame_codec_parse(&config.codec, codec, max_body, &e) == 0, "%s", e.what);
 }
 
@@ -138,11 +142,17 @@ static void begin(void)
     begin_codec("line", 1 << 20);
 }
 
+static void begin_fast(void)
+{
+    fast = true;
+    begin();
+}
+
 static void open_conn(void)
 {
     struct transport transport = {0};
     make_pair(&ours_fd, &peer);
-    ck_assert_int_eq(transport_plain(&transport, loop, ours_fd), 0);
+    ck_assert_int_eq(transport_init(&transport, loop, ours_fd, config.fast), 0);
     conn = conn_new(loop, &config, &owner, NULL, 0);
     ck_assert_ptr_nonnull(conn);
     conn_open(conn, &transport);
@@ -537,7 +547,7 @@ static void fill(void *arg)
 {
     (void)arg;
     send_much(NULL, 0);
-    filled = conn_unsent(conn);
+    filled = conn_life(conn)->bytes_out;
     ck_assert_uint_eq(conn_room(conn), 0);
 }
 
@@ -712,11 +722,10 @@ START_TEST(failing_before_a_socket_is_there_closes_at_once)
 }
 END_TEST
 
-int main(void)
+static void add_all(Suite *suite, const char *name, void (*begins)(void))
 {
-    Suite *suite = suite_create("conn");
-    TCase *tcase = tcase_create("conn");
-    tcase_add_checked_fixture(tcase, begin, end);
+    TCase *tcase = tcase_create(name);
+    tcase_add_checked_fixture(tcase, begins, end);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, peer_first_is_answered_drained_and_clean);
     tcase_add_test(tcase, our_fin_first_lingers_discards_and_is_clean);
@@ -739,6 +748,13 @@ int main(void)
     tcase_add_test(tcase, failing_inside_the_frame_callback_is_safe);
     tcase_add_test(tcase, failing_before_a_socket_is_there_closes_at_once);
     suite_add_tcase(suite, tcase);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("conn");
+    add_all(suite, "plain", begin);
+    add_all(suite, "fast", begin_fast);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

@@ -22,6 +22,7 @@ static int listener;
 static int first_fd;
 static unsigned connects;
 static int last_error;
+static bool fast;
 
 static void begin(void)
 {
@@ -51,7 +52,7 @@ static void connect_again(void (*connected)(struct transport *t, int error))
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(transport_connect(&transport, loop, fd, (struct sockaddr *)&address,
+    ck_assert_int_eq(transport_connect(&transport, loop, fd, fast, (struct sockaddr *)&address,
                                        sizeof address, connected),
                      0);
 }
@@ -105,14 +106,26 @@ START_TEST(a_refused_one_closed_in_its_callback_leaves_its_descriptor_free)
 }
 END_TEST
 
-int main(void)
+static void begin_fast(void)
 {
-    Suite *suite = suite_create("transport");
-    TCase *tcase = tcase_create("transport");
-    tcase_add_checked_fixture(tcase, begin, end);
+    begin();
+    fast = true;
+}
+
+static void add_all(Suite *suite, const char *name, void (*begins)(void))
+{
+    TCase *tcase = tcase_create(name);
+    tcase_add_checked_fixture(tcase, begins, end);
     tcase_add_test(tcase, a_connected_one_closed_in_its_callback_leaves_its_descriptor_free);
     tcase_add_test(tcase, a_refused_one_closed_in_its_callback_leaves_its_descriptor_free);
     suite_add_tcase(suite, tcase);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("transport");
+    add_all(suite, "plain", begin);
+    add_all(suite, "fast", begin_fast);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
