@@ -1,4 +1,4 @@
-/* fastio: the transport that reads and sends at the kernel's pace, under the same bufferevent.
+/* Level 2, with transport.h. fastio: the transport that reads and sends at the kernel's pace, under the same bufferevent.
  *
  * libevent's own reading asks FIONREAD, takes at most 4096 bytes into a chain just allocated, and
  * its writing adds an event, goes through the loop once more and takes the event away. Here

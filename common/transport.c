@@ -153,6 +153,10 @@ int transport_connect(struct transport *t, struct loop *loop, int fd, bool fast,
     t->lease->bound = true;
     t->connected = connected;
     bufferevent_setcb(t->lease->bev, NULL, NULL, connect_event, t);
+    if (address->sa_family == AF_UNIX) {
+        /* It connects at once or not at all, and libevent only tells of it if it writes. */
+        bufferevent_enable(t->lease->bev, EV_WRITE);
+    }
     errno = 0;
     if (bufferevent_socket_connect(t->lease->bev, address, (int)length) < 0) {
         int error = errno;
