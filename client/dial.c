@@ -20,6 +20,7 @@
 
 #define RETRY_FIRST_US 1000 /* a unix socket whose accept queue is full is asked again */
 #define RETRY_LONGEST_US 100000
+#define SHARE_STEP_US 1000
 
 struct dial {
     struct loop *loop;
@@ -104,7 +105,9 @@ static uint64_t share_us(const struct dial *dial)
     uint64_t now = clock_us();
     if (dial->due_us == 0)
         return 0;
-    return dial->due_us > now + dial->left ? (dial->due_us - now) / dial->left : 1;
+    uint64_t share = dial->due_us > now ? (dial->due_us - now) / dial->left : 0;
+    /* Whole milliseconds: a load's many dials then share their loop's queues of deadlines. */
+    return share - share % SHARE_STEP_US + SHARE_STEP_US;
 }
 
 static void attempt_failed(struct dial *dial, int error)
@@ -269,7 +272,7 @@ static void use_addresses(struct dial *dial, struct addrinfo *list)
     dial->address = list;
     for (const struct addrinfo *each = list; each != NULL; each = each->ai_next)
         dial->left++;
-    if (dial->config->endpoint.kind == ENDPOINT_TCP)
+    if (dial->config->endpoint.kind == ENDPOINT_TCP && log_on(LOG_LEVEL_PHASE))
         resolved_text(list, text, sizeof text);
     life_move(dial->life, PHASE_CREATE, text);
     try_next(dial);
@@ -329,7 +332,8 @@ static void use_unix(struct dial *dial)
     use_addresses(dial, &dial->unix_list);
 }
 
-struct dial *dial_new(struct loop *loop, struct conn *conn, const struct client_config *config)
+struct dial *dial_new(struct loop *loop, struct conn *conn, const struct client_config *config,
+                      struct addrinfo *addresses)
 {
     struct dial *dial = calloc(1, sizeof *dial);
     if (dial == NULL)
@@ -342,6 +346,8 @@ struct dial *dial_new(struct loop *loop, struct conn *conn, const struct client_
     dial->due_us = timeout > 0 ? clock_us() + timeout : 0;
     if (config->endpoint.kind == ENDPOINT_UNIX)
         use_unix(dial);
+    else if (addresses != NULL)
+        use_addresses(dial, addresses);
     else
         resolve_begin(dial);
     return dial;
