@@ -127,13 +127,24 @@ static void attempt_expired(struct deadline *deadline)
 
 /* A port of our own in the range the system picks from may be picked for this very connection: then
  * a socket connects to itself. */
-static bool is_itself(const struct transport *transport)
+static bool is_itself(const union life_address *local, const union life_address *remote)
 {
-    union life_address local = {.sa = {.sa_family = AF_UNSPEC}}, remote = local;
-    char local_text[LIFE_ADDRESS_TEXT], remote_text[LIFE_ADDRESS_TEXT];
-    transport_addresses(transport, &local, &remote);
-    return local.sa.sa_family != AF_UNSPEC && strcmp(life_address_text(local_text, &local),
-                                                     life_address_text(remote_text, &remote)) == 0;
+    if (local->sa.sa_family != remote->sa.sa_family)
+        return false;
+    if (local->sa.sa_family == AF_INET)
+        return local->in.sin_port == remote->in.sin_port &&
+               local->in.sin_addr.s_addr == remote->in.sin_addr.s_addr;
+    return local->sa.sa_family == AF_INET6 && local->in6.sin6_port == remote->in6.sin6_port &&
+           IN6_ARE_ADDR_EQUAL(&local->in6.sin6_addr, &remote->in6.sin6_addr);
+}
+
+/* As the system has them: who connects to 0.0.0.0 reaches 127.0.0.1. A unix socket keeps its path.
+ */
+static void ask_addresses(struct life *life, const struct transport *transport)
+{
+    if (life->remote.sa.sa_family != AF_UNIX)
+        life->remote.sa.sa_family = AF_UNSPEC;
+    transport_addresses(transport, &life->local, &life->remote);
 }
 
 /* The one that connected at once says nothing that the life does not. */
@@ -162,8 +173,12 @@ static void succeed(struct dial *dial)
 static void connected(struct transport *transport, int error)
 {
     struct dial *dial = DIAL_OF(transport, transport);
-    if (error == 0 && is_itself(transport))
+    if (error == 0)
+        ask_addresses(dial->life, transport);
+    if (error == 0 && is_itself(&dial->life->local, &dial->life->remote)) {
+        dial->life->local.sa.sa_family = AF_UNSPEC;
         error = ECONNREFUSED;
+    }
     if (error == 0) {
         succeed(dial);
         return;

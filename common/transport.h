@@ -73,6 +73,7 @@ struct life_kernel *transport_sample(const struct transport *t);
 uint64_t transport_unread_bytes(const struct transport *t); /* in the kernel: FIONREAD */
 /* In the kernel, not acknowledged: SIOCOUTQ. A unix socket has none of these. */
 uint64_t transport_unsent_bytes(const struct transport *t);
+/* Asks for those that are not known (AF_UNSPEC). */
 void transport_addresses(const struct transport *t, union life_address *local,
                          union life_address *remote);
 
