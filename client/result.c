@@ -27,6 +27,12 @@ const char *result_stage_label(enum result_stage stage)
     return stages[stage].label;
 }
 
+const char *result_expect_name(enum result_expect expect)
+{
+    static const char *const names[] = {"echo", "any", "none", "stream"};
+    return names[expect];
+}
+
 void result_init(struct result *result)
 {
     memset(result, 0, sizeof *result);

@@ -47,3 +47,10 @@ double result_cpu_percent(const struct result *result)
     return 100.0 * (double)result->cpu_us /
            ((double)result->measured_us * (double)result->processors);
 }
+
+const char *result_verdict_word(const struct result *result)
+{
+    if (result->verdict.fate != FATE_CLEAN)
+        return fate_row(result->verdict.fate)->name;
+    return result->verdict.slow ? "slow" : "ok";
+}

@@ -23,4 +23,7 @@ double result_bytes_in_per_s(const struct result *result);
 /* Processor time used, of all that the client may run on, in percent. */
 double result_cpu_percent(const struct result *result);
 
+/* "ok", "slow", or the fate's name. */
+const char *result_verdict_word(const struct result *result);
+
 #endif

@@ -292,12 +292,11 @@ static void verdict(struct telling *telling)
     struct page *page = &telling->page;
     const struct result *result = telling->result;
     bool failed = result->verdict.fate != FATE_CLEAN, slow = !failed && result->verdict.slow;
-    const char *word = failed ? fate_row(result->verdict.fate)->name : slow ? "slow" : "ok";
 
     page_put(page, "verdict: ");
     if (telling->style->colour)
         fputs(failed ? "\33[31m" : slow ? "\33[33m" : "\33[32m", page->out);
-    page_put(page, word);
+    page_put(page, result_verdict_word(result));
     if (telling->style->colour)
         fputs("\33[0m", page->out);
     page->indent = 4;
