@@ -63,12 +63,11 @@ static enum taken take_one(struct gate *gate, struct arrival *arrival)
     union life_address peer = {.sa.sa_family = AF_UNSPEC};
     socklen_t length = sizeof peer;
     int fd = accept4(gate->fd, &peer.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    uint64_t now_us = clock_us();
+    uint64_t now_us;
 
-    if (fd < 0 && errno == EAGAIN)
-        gate->emptied_us = now_us;
     if (fd < 0)
         return judge(errno);
+    now_us = clock_us();
     if (peer.sa.sa_family == AF_UNIX)
         peer.sa.sa_family = AF_UNSPEC; /* what a client has bound there is not told */
     *arrival = (struct arrival){fd, ask_queue_wait_us(gate, fd, now_us), now_us, gate->local, peer};
@@ -162,20 +161,29 @@ static void note_queue(struct acceptor *a, unsigned waiting)
         a->fullest_queue = waiting;
 }
 
-/* Takes at most `room`. Result: why it stopped; TAKEN: it did not have to. */
+/* Takes at most `room` of those that wait, as many as the system says: an accept4 that finds none
+ * costs it seven times as much as the question. Result: why it stopped; TAKEN: it did not have to.
+ */
 static enum taken take_some(struct gate *gate, struct arrival *arrivals, unsigned room,
                             unsigned *count)
 {
+    uint64_t asked_us = clock_us();
+    unsigned waiting = listener_waiting(gate->fd);
+    unsigned turns = waiting > 0 && waiting < CREW_ARRIVALS_MAX ? waiting : CREW_ARRIVALS_MAX;
     enum taken taken = TAKEN;
+    unsigned turn;
 
-    for (unsigned turn = 0; turn < CREW_ARRIVALS_MAX && *count < room; turn++) {
+    note_queue(gate->acceptor, waiting);
+    for (turn = 0; turn < turns && *count < room; turn++) {
         taken = take_one(gate, &arrivals[*count]);
         if (taken == TAKEN_NONE || taken == TAKEN_HOLD)
-            return taken;
+            break;
         if (taken == TAKEN)
             ++*count;
     }
-    return TAKEN;
+    if (taken == TAKEN_NONE || (turn == waiting && taken != TAKEN_HOLD))
+        gate->emptied_us = asked_us;
+    return taken == TAKEN_SKIP ? TAKEN : taken;
 }
 
 static unsigned room(const struct acceptor *a)
@@ -209,15 +217,13 @@ static void on_readable(evutil_socket_t listening, short what, void *arg)
     struct acceptor *a = gate->acceptor;
     struct arrival arrivals[CREW_ARRIVALS_MAX];
     unsigned count = 0;
-    /* Of a longer queue what was taken tells as much: no need to ask each time. */
-    bool looks = room(a) == 0 || a->listener->backlog <= CREW_ARRIVALS_MAX;
     enum taken taken;
     int error;
 
+    (void)listening;
     (void)what;
-    if (looks)
-        note_queue(a, listener_waiting(listening));
     if (room(a) == 0) {
+        note_queue(a, listener_waiting(gate->fd));
         if (a->reject)
             reject_some(a, gate);
         else
@@ -226,8 +232,6 @@ static void on_readable(evutil_socket_t listening, short what, void *arg)
     }
     taken = take_some(gate, arrivals, room(a), &count);
     error = errno;
-    if (!looks)
-        note_queue(a, taken == TAKEN_NONE ? count : count + listener_waiting(listening));
     if (count > 0 && a->one_off)
         acceptor_stop(a);
     crew_hand_over(a->crew, arrivals, count);
@@ -284,8 +288,9 @@ void acceptor_stop(struct acceptor *a)
         if (gate->event == NULL)
             continue;
         event_free(gate->event);
-        note_queue(a, listener_waiting(gate->fd));
-        if (!a->one_off)
+        if (a->one_off)
+            note_queue(a, listener_waiting(gate->fd));
+        else
             empty_queue(a, gate);
         /* The system counts other drops as well, as of a client's RST in the handshake: without a
          * full queue none was an overflow. */

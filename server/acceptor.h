@@ -20,7 +20,7 @@ struct gate {
     struct event *event;
     int fd;
     const union life_address *local; /* the listener's */
-    uint64_t emptied_us;             /* when its queue was last seen empty; 0: not yet */
+    uint64_t emptied_us;             /* who is in its queue now came after this; 0: not known */
 };
 
 struct acceptor {
