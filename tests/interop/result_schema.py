@@ -25,7 +25,7 @@ def no_constant(word):
 
 
 def complaints(schema, path):
-    resolver = jsonschema.RefResolver.from_schema(schema)
+    of_events = {"$ref": "#/definitions/event", "definitions": schema["definitions"]}
     with open(path, encoding="utf-8") as file:
         text = file.read()
     if not text.endswith("\n"):
@@ -36,8 +36,7 @@ def complaints(schema, path):
         except ValueError as error:
             yield f"line {number}: {error}"
             continue
-        rules = schema["definitions"]["event"] if "event" in value else schema
-        validator = jsonschema.Draft7Validator(rules, resolver=resolver)
+        validator = jsonschema.Draft7Validator(of_events if "event" in value else schema)
         error = jsonschema.exceptions.best_match(validator.iter_errors(value))
         if error is not None:
             where = "/".join(str(step) for step in error.absolute_path)
