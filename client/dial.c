@@ -20,6 +20,7 @@
 
 #define RETRY_FIRST_US 1000 /* a unix socket whose accept queue is full is asked again */
 #define RETRY_LONGEST_US 100000
+#define SHARE_STEP_US 1000
 
 struct dial {
     struct loop *loop;
@@ -104,7 +105,9 @@ static uint64_t share_us(const struct dial *dial)
     uint64_t now = clock_us();
     if (dial->due_us == 0)
         return 0;
-    return dial->due_us > now + dial->left ? (dial->due_us - now) / dial->left : 1;
+    uint64_t share = dial->due_us > now ? (dial->due_us - now) / dial->left : 0;
+    /* Whole milliseconds: a load's many dials then share their loop's queues of deadlines. */
+    return share - share % SHARE_STEP_US + SHARE_STEP_US;
 }
 
 static void attempt_failed(struct dial *dial, int error)
@@ -124,13 +127,24 @@ static void attempt_expired(struct deadline *deadline)
 
 /* A port of our own in the range the system picks from may be picked for this very connection: then
  * a socket connects to itself. */
-static bool is_itself(const struct transport *transport)
+static bool is_itself(const union life_address *local, const union life_address *remote)
 {
-    union life_address local = {.sa = {.sa_family = AF_UNSPEC}}, remote = local;
-    char local_text[LIFE_ADDRESS_TEXT], remote_text[LIFE_ADDRESS_TEXT];
-    transport_addresses(transport, &local, &remote);
-    return local.sa.sa_family != AF_UNSPEC && strcmp(life_address_text(local_text, &local),
-                                                     life_address_text(remote_text, &remote)) == 0;
+    if (local->sa.sa_family != remote->sa.sa_family)
+        return false;
+    if (local->sa.sa_family == AF_INET)
+        return local->in.sin_port == remote->in.sin_port &&
+               local->in.sin_addr.s_addr == remote->in.sin_addr.s_addr;
+    return local->sa.sa_family == AF_INET6 && local->in6.sin6_port == remote->in6.sin6_port &&
+           IN6_ARE_ADDR_EQUAL(&local->in6.sin6_addr, &remote->in6.sin6_addr);
+}
+
+/* As the system has them: who connects to 0.0.0.0 reaches 127.0.0.1. A unix socket keeps its path.
+ */
+static void ask_addresses(struct life *life, const struct transport *transport)
+{
+    if (life->remote.sa.sa_family != AF_UNIX)
+        life->remote.sa.sa_family = AF_UNSPEC;
+    transport_addresses(transport, &life->local, &life->remote);
 }
 
 /* The one that connected at once says nothing that the life does not. */
@@ -159,8 +173,12 @@ static void succeed(struct dial *dial)
 static void connected(struct transport *transport, int error)
 {
     struct dial *dial = DIAL_OF(transport, transport);
-    if (error == 0 && is_itself(transport))
+    if (error == 0)
+        ask_addresses(dial->life, transport);
+    if (error == 0 && is_itself(&dial->life->local, &dial->life->remote)) {
+        dial->life->local.sa.sa_family = AF_UNSPEC;
         error = ECONNREFUSED;
+    }
     if (error == 0) {
         succeed(dial);
         return;
@@ -269,7 +287,7 @@ static void use_addresses(struct dial *dial, struct addrinfo *list)
     dial->address = list;
     for (const struct addrinfo *each = list; each != NULL; each = each->ai_next)
         dial->left++;
-    if (dial->config->endpoint.kind == ENDPOINT_TCP)
+    if (dial->config->endpoint.kind == ENDPOINT_TCP && log_on(LOG_LEVEL_PHASE))
         resolved_text(list, text, sizeof text);
     life_move(dial->life, PHASE_CREATE, text);
     try_next(dial);
@@ -329,7 +347,8 @@ static void use_unix(struct dial *dial)
     use_addresses(dial, &dial->unix_list);
 }
 
-struct dial *dial_new(struct loop *loop, struct conn *conn, const struct client_config *config)
+struct dial *dial_new(struct loop *loop, struct conn *conn, const struct client_config *config,
+                      struct addrinfo *addresses)
 {
     struct dial *dial = calloc(1, sizeof *dial);
     if (dial == NULL)
@@ -342,6 +361,8 @@ struct dial *dial_new(struct loop *loop, struct conn *conn, const struct client_
     dial->due_us = timeout > 0 ? clock_us() + timeout : 0;
     if (config->endpoint.kind == ENDPOINT_UNIX)
         use_unix(dial);
+    else if (addresses != NULL)
+        use_addresses(dial, addresses);
     else
         resolve_begin(dial);
     return dial;

@@ -77,7 +77,7 @@ static const char *rate_text(char buf[UNITS_TEXT], double rate)
 static const char *percentile_text(char buf[UNITS_TEXT], uint64_t ns, bool utf8)
 {
     if (ns > 0)
-        return units_text_duration(buf, (ns + 999) / 1000);
+        return units_text_ns(buf, ns);
     strcpy(buf, utf8 ? "–" : "-");
     return buf;
 }

@@ -218,21 +218,27 @@ static void mask_controls(char *text)
             *text = '?';
 }
 
+void report_explain(const struct life *life, const struct client_config *config, struct error *e)
+{
+    evidence(life, config, e);
+    if (life_mend_text(life) != NULL)
+        error_mend(e, "%s", life_mend_text(life));
+    else
+        try_this(life, config, e);
+    mask_controls(e->what);
+    mask_controls(e->mend);
+}
+
 void report_verdict(const struct life *life, const struct client_config *config)
 {
     struct error e = {"", ""};
     char line[sizeof e.mend + 16];
     if (!fate_row(life->fate)->is_error)
         return;
-    evidence(life, config, &e);
-    if (life_mend_text(life) != NULL)
-        error_mend(&e, "%s", life_mend_text(life));
-    else
-        try_this(life, config, &e);
+    report_explain(life, config, &e);
     log_line(LOG_LEVEL_ERROR, "verdict: %s at %s: %s", fate_row(life->fate)->name,
              phase_name(life->failed_at), e.what);
     if (e.mend[0] == '\0')
         return;
-    mask_controls(e.mend);
     log_raw(line, (unsigned long)snprintf(line, sizeof line, "    try: %s\n", e.mend));
 }

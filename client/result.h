@@ -30,6 +30,8 @@ const char *result_stage_name(enum result_stage stage);
 const char *result_stage_label(enum result_stage stage);
 
 enum result_expect { EXPECT_ECHO, EXPECT_ANY, EXPECT_NONE, EXPECT_STREAM };
+/* "echo", "any", "none", "stream". */
+const char *result_expect_name(enum result_expect expect);
 
 /* What was asked: the shape of the load. Two results with the same shape may be compared and
  * merged. */
@@ -125,11 +127,10 @@ int result_json(const struct result *result, FILE *out);
 /* --json-stream: one line each: {"event":"start",...}, {"event":"interval",...},
  * {"event":"end",...}; the last holds the same object as -J. */
 int result_json_start(const struct result *result, FILE *out);
-int result_json_interval(const struct result *result, const struct result_interval *interval,
-                         FILE *out);
+int result_json_interval(const struct result_interval *interval, FILE *out);
 int result_json_end(const struct result *result, FILE *out);
-/* Reads what -J or the end event of --json-stream wrote, from a file (a file of --json-stream's
- * lines: its end event). 0, or ERR_SYNTAX, ERR_SYSTEM, ERR_MEMORY with `e`. */
+/* Makes a result of what -J wrote to a file, or --json-stream (its end event). 0, or ERR_SYNTAX,
+ * ERR_SYSTEM, ERR_MEMORY with `e`, which names the file; then there is nothing to result_fini. */
 int result_read(struct result *result, const char *path, struct error *e);
 
 /* --fail-if 'STAGE.STAT OP VALUE': "round_trip.p99 > 5ms", "frames.lost > 0",

@@ -34,7 +34,7 @@ static int begin(struct talk *talk, struct error *e)
         error_what(e, "out of memory for signals");
         return ERR_MEMORY;
     }
-    talk->dial = dial_new(talk->loop, talk->conn, config);
+    talk->dial = dial_new(talk->loop, talk->conn, config, NULL);
     if (talk->dial == NULL) {
         error_what(e, "out of memory for a connection");
         return ERR_MEMORY;

@@ -4,19 +4,24 @@
 
 #include <time.h>
 
-static uint64_t read_us(clockid_t id)
+static uint64_t read_ns(clockid_t id)
 {
     struct timespec now;
     clock_gettime(id, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 uint64_t clock_us(void)
 {
-    return read_us(CLOCK_MONOTONIC);
+    return read_ns(CLOCK_MONOTONIC) / 1000;
+}
+
+uint64_t clock_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
 }
 
 uint64_t clock_wall_us(void)
 {
-    return read_us(CLOCK_REALTIME);
+    return read_ns(CLOCK_REALTIME) / 1000;
 }

@@ -7,6 +7,8 @@
 
 /* CLOCK_MONOTONIC, microseconds: for every length of time. */
 uint64_t clock_us(void);
+/* The same in nanoseconds. */
+uint64_t clock_ns(void);
 /* CLOCK_REALTIME, microseconds since 1970: for when a thing happened, as told to people and
  * records. */
 uint64_t clock_wall_us(void);

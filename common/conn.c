@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -333,16 +334,20 @@ static const struct transport_callbacks callbacks = {
 
 /* --- what the owner calls --- */
 
+/* Where the owner's bytes begin: aligned for anything. */
+#define OWNER_AT                                                                                   \
+    ((sizeof(struct conn) + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t))
+
 struct conn *conn_new(struct loop *loop, const struct conn_config *config,
                       const struct conn_owner *owner, void *arg, uint64_t queue_us)
 {
-    struct conn *c = calloc(1, sizeof *c);
+    struct conn *c = calloc(1, OWNER_AT + config->owner_bytes);
     if (c == NULL) {
         return NULL;
     }
     c->config = config;
     c->owner = owner;
-    c->arg = arg;
+    c->arg = arg != NULL ? arg : (char *)c + OWNER_AT;
     c->transport.loop = loop;
     c->transport.fd = -1;
     c->wake.reap = on_wake;

@@ -45,11 +45,13 @@ struct conn_owner {
 struct conn_config {
     struct frame_codec codec;
     enum side side;
-    bool trace;       /* -x */
-    bool fast;        /* fastio under the connection, not libevent's own reading and writing */
-    bool answers;     /* the owner sends one frame for each it accepts, in order: `unanswered` is
-                         counted */
-    const char *path; /* the unix socket's, or NULL */
+    bool trace;         /* -x */
+    bool fast;          /* fastio under the connection, not libevent's own reading and writing */
+    bool answers;       /* the owner sends one frame for each it accepts, in order: `unanswered` is
+                           counted */
+    const char *path;   /* the unix socket's, or NULL */
+    size_t owner_bytes; /* zeroed, in one allocation with the connection: conn_arg where conn_new's
+                           `arg` is NULL */
     uint64_t idle_us, linger_us, drain_us; /* 0: none */
 };
 

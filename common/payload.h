@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "err.h"
 #include "frame.h"
@@ -23,10 +24,12 @@ struct payload;
 /* Bodies of `bytes` each. NULL with `e`: no memory, or such a body cannot be framed. `codec` is
  * borrowed. */
 struct payload *payload_new(const struct frame_codec *codec, size_t bytes, struct error *e);
-/* Bodies from a file (cut by `stdio`, as standard input would be) or from the files of a folder
+/* Bodies from a file (cut by `stdio`, as standard input would be; then `decode`, if it is not NULL,
+ * makes a body of each piece, in place: text_hex_decode's contract) or from the files of a folder
  * (one body each, by name), sent in turn: body number i of connection c is (c + i) modulo their
  * count. Held in memory, read-only. NULL with `e` as above; an empty file is an error. */
 struct payload *payload_read(const struct frame_codec *codec, const struct frame_codec *stdio,
+                             ssize_t (*decode)(const uint8_t *text, size_t n, uint8_t *out),
                              const char *path, struct error *e);
 void payload_free(struct payload *payload);
 

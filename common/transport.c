@@ -288,22 +288,22 @@ uint64_t transport_unacked_bytes(const struct transport *t)
     return transport_tcp_state(t) == -1 ? 0 : queue_bytes(t->fd, SIOCOUTQ);
 }
 
-static void address_from(union life_address *address, const struct sockaddr_storage *storage,
-                         int result)
+static void ask_address(union life_address *address, int fd,
+                        int (*ask)(int fd, struct sockaddr *to, socklen_t *length))
 {
-    if (result == 0 && (storage->ss_family == AF_INET || storage->ss_family == AF_INET6)) {
-        memcpy(address, storage, sizeof *address);
+    union life_address said;
+    socklen_t length = sizeof said;
+    if (address->sa.sa_family == AF_UNSPEC && ask(fd, &said.sa, &length) == 0 &&
+        said.sa.sa_family != AF_UNIX) {
+        *address = said;
     }
 }
 
 void transport_addresses(const struct transport *t, union life_address *local,
                          union life_address *remote)
 {
-    struct sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    address_from(local, &storage, getsockname(t->fd, (struct sockaddr *)&storage, &length));
-    length = sizeof storage;
-    address_from(remote, &storage, getpeername(t->fd, (struct sockaddr *)&storage, &length));
+    ask_address(local, t->fd, getsockname);
+    ask_address(remote, t->fd, getpeername);
 }
 
 /* --- the acknowledgement of our FIN --- */

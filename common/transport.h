@@ -160,6 +160,7 @@ struct life_kernel *transport_sample(const struct transport *t, int *state);
 uint64_t transport_unread_bytes(const struct transport *t); /* in the kernel: FIONREAD */
 /* In the kernel, not acknowledged: SIOCOUTQ. A unix socket has none of these. */
 uint64_t transport_unacked_bytes(const struct transport *t);
+/* Asks for those that are not known (AF_UNSPEC). */
 void transport_addresses(const struct transport *t, union life_address *local,
                          union life_address *remote);
 

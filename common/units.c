@@ -239,6 +239,39 @@ const char *units_text_duration(char buf[UNITS_TEXT], uint64_t us)
     return buf;
 }
 
+const char *units_text_ns(char buf[UNITS_TEXT], uint64_t ns)
+{
+    if (ns < 1000)
+        snprintf(buf, UNITS_TEXT, "%u ns", (unsigned)ns);
+    else if (!three_digits(buf, ns, 1000, 1000, units_utf8() ? "µs" : "us") &&
+             !three_digits(buf, ns, 1000000, 1000, "ms"))
+        units_text_duration(buf, (ns + 500) / 1000);
+    return buf;
+}
+
+const char *units_text_byte_rate(char buf[UNITS_TEXT], uint64_t bytes_per_s)
+{
+    static const char *const names[] = {"kB/s", "MB/s", "GB/s", "TB/s"};
+    uint64_t size = 1000;
+    if (bytes_per_s < 1000) {
+        snprintf(buf, UNITS_TEXT, "%u B/s", (unsigned)bytes_per_s);
+        return buf;
+    }
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++, size *= 1000) {
+        if (three_digits(buf, bytes_per_s, size, i == 3 ? UINT64_MAX / 100 : 1000, names[i]))
+            break;
+    }
+    return buf;
+}
+
+size_t units_columns(const char *text)
+{
+    size_t columns = 0;
+    for (; *text; text++)
+        columns += ((unsigned char)*text & 0xc0) != 0x80;
+    return columns;
+}
+
 const char *units_text_bytes(char buf[UNITS_TEXT], uint64_t bytes)
 {
     static const char *const names[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

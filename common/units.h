@@ -31,6 +31,13 @@ const char *units_text_bytes(char buf[UNITS_TEXT], uint64_t bytes);
 const char *units_text_count(char buf[UNITS_TEXT], uint64_t n);
 const char *units_text_exact_bytes(char buf[UNITS_TEXT], uint64_t bytes); /* 83,886,080 B */
 
+/* As units_text_duration, from nanoseconds: 850 ns, 12.3 µs. */
+const char *units_text_ns(char buf[UNITS_TEXT], uint64_t ns);
+/* Bytes a second, in 1000s, as link speeds are: 640 B/s, 3.40 MB/s. */
+const char *units_text_byte_rate(char buf[UNITS_TEXT], uint64_t bytes_per_s);
+/* How many columns a text takes: its characters, counted as UTF-8. */
+size_t units_columns(const char *text);
+
 /* Whether the locale's charset is UTF-8 (setlocale must have been called). */
 int units_utf8(void);
 

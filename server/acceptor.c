@@ -14,6 +14,7 @@
 
 #define RETRY_US 100000 /* without a descriptor: look again, should no connection close */
 #define TOLD_US 1000000 /* at most one line about it in so long */
+#define TICK_US 1000    /* the kernel tells the wait in the queue no finer */
 
 /* What accept said, and what to do. */
 enum taken { TAKEN, TAKEN_NONE, TAKEN_SKIP, TAKEN_HOLD };
@@ -51,17 +52,25 @@ static enum taken judge(int error)
     }
 }
 
-static enum taken take_one(int listening, struct arrival *arrival)
+/* Who came since the queue was seen empty has waited no longer than that. */
+static uint64_t ask_queue_wait_us(const struct gate *gate, int fd, uint64_t now_us)
+{
+    return now_us - gate->emptied_us < TICK_US ? 0 : queue_wait_us(fd);
+}
+
+static enum taken take_one(struct gate *gate, struct arrival *arrival)
 {
     union life_address peer = {.sa.sa_family = AF_UNSPEC};
     socklen_t length = sizeof peer;
-    int fd = accept4(listening, &peer.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(gate->fd, &peer.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    uint64_t now_us;
 
     if (fd < 0)
         return judge(errno);
+    now_us = clock_us();
     if (peer.sa.sa_family == AF_UNIX)
         peer.sa.sa_family = AF_UNSPEC; /* what a client has bound there is not told */
-    *arrival = (struct arrival){fd, queue_wait_us(fd), clock_us(), peer};
+    *arrival = (struct arrival){fd, ask_queue_wait_us(gate, fd, now_us), now_us, gate->local, peer};
     return TAKEN;
 }
 
@@ -80,7 +89,7 @@ static bool may_tell(struct acceptor *a)
 static void hold(struct acceptor *a)
 {
     for (unsigned i = 0; i < a->listener->count; i++)
-        event_del(a->events[i]);
+        event_del(a->gates[i].event);
     a->held = true;
 }
 
@@ -141,32 +150,40 @@ void acceptor_resume(struct acceptor *a)
     a->held = false;
     deadline_unset(&a->retry);
     for (unsigned i = 0; i < a->listener->count; i++)
-        event_add(a->events[i], NULL);
+        event_add(a->gates[i].event, NULL);
 }
 
 /* --- accepting --- */
 
-static void note_queue(struct acceptor *a, int listening)
+static void note_queue(struct acceptor *a, unsigned waiting)
 {
-    unsigned waiting, overflows;
-
-    if (listener_queue(listening, &waiting, &overflows) && waiting > a->fullest_queue)
+    if (waiting > a->fullest_queue)
         a->fullest_queue = waiting;
 }
 
-/* Takes at most `room`. Result: why it stopped; TAKEN: it did not have to. */
-static enum taken take_some(int listening, struct arrival *arrivals, unsigned room, unsigned *count)
+/* Takes at most `room` of those that wait, as many as the system says: an accept4 that finds none
+ * costs it seven times as much as the question. Result: why it stopped; TAKEN: it did not have to.
+ */
+static enum taken take_some(struct gate *gate, struct arrival *arrivals, unsigned room,
+                            unsigned *count)
 {
+    uint64_t asked_us = clock_us();
+    unsigned waiting = listener_waiting(gate->fd);
+    unsigned turns = waiting > 0 && waiting < CREW_ARRIVALS_MAX ? waiting : CREW_ARRIVALS_MAX;
     enum taken taken = TAKEN;
+    unsigned turn;
 
-    for (unsigned turn = 0; turn < CREW_ARRIVALS_MAX && *count < room; turn++) {
-        taken = take_one(listening, &arrivals[*count]);
+    note_queue(gate->acceptor, waiting);
+    for (turn = 0; turn < turns && *count < room; turn++) {
+        taken = take_one(gate, &arrivals[*count]);
         if (taken == TAKEN_NONE || taken == TAKEN_HOLD)
-            return taken;
+            break;
         if (taken == TAKEN)
             ++*count;
     }
-    return TAKEN;
+    if (taken == TAKEN_NONE || (turn == waiting && taken != TAKEN_HOLD))
+        gate->emptied_us = asked_us;
+    return taken == TAKEN_SKIP ? TAKEN : taken;
 }
 
 static unsigned room(const struct acceptor *a)
@@ -179,11 +196,11 @@ static unsigned room(const struct acceptor *a)
     return free_places < CREW_ARRIVALS_MAX ? (unsigned)free_places : CREW_ARRIVALS_MAX;
 }
 
-static void reject_some(struct acceptor *a, int listening)
+static void reject_some(struct acceptor *a, struct gate *gate)
 {
     struct arrival arrivals[CREW_ARRIVALS_MAX];
     unsigned count = 0;
-    enum taken taken = take_some(listening, arrivals, CREW_ARRIVALS_MAX, &count);
+    enum taken taken = take_some(gate, arrivals, CREW_ARRIVALS_MAX, &count);
     int error = errno;
 
     if (count > 0)
@@ -196,22 +213,24 @@ static void reject_some(struct acceptor *a, int listening)
 
 static void on_readable(evutil_socket_t listening, short what, void *arg)
 {
-    struct acceptor *a = arg;
+    struct gate *gate = arg;
+    struct acceptor *a = gate->acceptor;
     struct arrival arrivals[CREW_ARRIVALS_MAX];
     unsigned count = 0;
     enum taken taken;
     int error;
 
+    (void)listening;
     (void)what;
-    note_queue(a, listening);
     if (room(a) == 0) {
+        note_queue(a, listener_waiting(gate->fd));
         if (a->reject)
-            reject_some(a, listening);
+            reject_some(a, gate);
         else
             hold_full(a);
         return;
     }
-    taken = take_some(listening, arrivals, room(a), &count);
+    taken = take_some(gate, arrivals, room(a), &count);
     error = errno;
     if (count > 0 && a->one_off)
         acceptor_stop(a);
@@ -227,9 +246,11 @@ int acceptor_start(struct acceptor *a, struct crew *crew, struct loop *loop,
     a->loop = loop;
     a->listener = listener;
     for (unsigned i = 0; i < listener->count; i++) {
-        a->events[i] =
-            event_new(loop_base(loop), listener->fds[i], EV_READ | EV_PERSIST, on_readable, a);
-        if (a->events[i] == NULL || event_add(a->events[i], NULL) < 0) {
+        struct gate *gate = &a->gates[i];
+        *gate =
+            (struct gate){.acceptor = a, .fd = listener->fds[i], .local = &listener->addresses[i]};
+        gate->event = event_new(loop_base(loop), gate->fd, EV_READ | EV_PERSIST, on_readable, gate);
+        if (gate->event == NULL || event_add(gate->event, NULL) < 0) {
             error_what(e, "no memory to listen on %s", listener->text);
             return ERR_MEMORY;
         }
@@ -238,43 +259,43 @@ int acceptor_start(struct acceptor *a, struct crew *crew, struct loop *loop,
 }
 
 /* Those that come meanwhile must not keep it here: a full queue is what there was at most. */
-static void empty_queue(struct acceptor *a, int listening)
+static void empty_queue(struct acceptor *a, struct gate *gate)
 {
     struct arrival arrivals[CREW_ARRIVALS_MAX];
-    unsigned waiting, overflows, count;
+    unsigned count;
     unsigned taken_in_all = 0;
     enum taken taken;
 
     do {
         count = 0;
-        taken = take_some(listening, arrivals, CREW_ARRIVALS_MAX, &count);
+        taken = take_some(gate, arrivals, CREW_ARRIVALS_MAX, &count);
         crew_hand_over(a->crew, arrivals, count);
         taken_in_all += count;
     } while (taken == TAKEN && taken_in_all <= a->listener->backlog);
-    if (taken != TAKEN_NONE && listener_queue(listening, &waiting, &overflows))
-        a->left_in_queue += waiting;
+    if (taken != TAKEN_NONE)
+        a->left_in_queue += listener_waiting(gate->fd);
 }
 
 void acceptor_stop(struct acceptor *a)
 {
-    unsigned waiting, overflows;
-
     if (a->stopped || a->listener == NULL)
         return;
     a->stopped = true;
     deadline_unset(&a->retry);
     listener_hide(a->listener);
     for (unsigned i = 0; i < a->listener->count; i++) {
-        if (a->events[i] != NULL)
-            event_free(a->events[i]);
-        note_queue(a, a->listener->fds[i]);
-        if (!a->one_off)
-            empty_queue(a, a->listener->fds[i]);
+        struct gate *gate = &a->gates[i];
+        if (gate->event == NULL)
+            continue;
+        event_free(gate->event);
+        if (a->one_off)
+            note_queue(a, listener_waiting(gate->fd));
+        else
+            empty_queue(a, gate);
         /* The system counts other drops as well, as of a client's RST in the handshake: without a
          * full queue none was an overflow. */
-        if (listener_queue(a->listener->fds[i], &waiting, &overflows) &&
-            a->fullest_queue >= a->listener->backlog)
-            a->overflows += overflows;
+        if (a->fullest_queue >= a->listener->backlog)
+            a->overflows += listener_overflows(gate->fd);
     }
     listener_close(a->listener);
 }

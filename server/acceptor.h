@@ -12,11 +12,22 @@
 #include "listener.h"
 #include "loop.h"
 
+struct acceptor;
+
+/* One listening socket. */
+struct gate {
+    struct acceptor *acceptor;
+    struct event *event;
+    int fd;
+    const union life_address *local; /* the listener's */
+    uint64_t emptied_us;             /* who is in its queue now came after this; 0: not known */
+};
+
 struct acceptor {
     struct crew *crew;
     struct loop *loop;
     struct listener *listener;
-    struct event *events[LISTENER_SOCKETS_MAX];
+    struct gate gates[LISTENER_SOCKETS_MAX];
     struct deadline retry;
     uint64_t limit; /* connections at a time */
     bool reject;    /* when full */

@@ -27,21 +27,26 @@ void crew_refuse(struct crew *crew, const struct arrival *arrival, enum fate fat
     worker_refuse(crew, &crew->refused, arrival, fate, why);
 }
 
-static void take_batch(void *arg)
-{
-    struct batch *batch = arg;
-
-    for (unsigned i = 0; i < batch->count; i++)
-        worker_take(batch->worker, &batch->arrivals[i]);
-    free(batch);
-}
-
 static void refuse_all(struct crew *crew, const struct arrival *arrivals, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         crew_refuse(crew, &arrivals[i], FATE_MEMORY, "no memory to hand it to a worker");
         worker_count_out(crew);
     }
+}
+
+static void take_all(struct worker *worker, const struct arrival *arrivals, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        worker_take(worker, &arrivals[i]);
+}
+
+static void take_batch(void *arg)
+{
+    struct batch *batch = arg;
+
+    take_all(batch->worker, batch->arrivals, batch->count);
+    free(batch);
 }
 
 static void post_batch(struct worker *worker, const struct arrival *arrivals, unsigned count)
@@ -64,6 +69,10 @@ static void post_batch(struct worker *worker, const struct arrival *arrivals, un
 void crew_hand_over(struct crew *crew, const struct arrival *arrivals, unsigned count)
 {
     atomic_fetch_add(&crew->open, count);
+    if (crew->workers[0].loop == crew->main_loop) {
+        take_all(&crew->workers[0], arrivals, count);
+        return;
+    }
     for (unsigned turn = 0; turn < crew->count && turn < count; turn++) {
         struct arrival dealt[CREW_ARRIVALS_MAX];
         unsigned n = 0;
@@ -199,6 +208,8 @@ int crew_init(struct crew *crew, const struct server_config *config, struct jour
     crew->journal = journal;
     crew->main_loop = main_loop;
     crew->owner = worker_owner(config->handler);
+    crew->conn = config->conn;
+    crew->conn.owner_bytes = sizeof(struct served) + config->handler->state_bytes;
     crew->workers = calloc(config->threads, sizeof *crew->workers);
     if (crew->workers == NULL) {
         error_what(e, "no memory for %u threads", config->threads);

@@ -23,6 +23,8 @@ struct arrival {
     int fd;
     uint64_t queue_us; /* in the accept queue */
     uint64_t at_us;    /* when it was accepted */
+    /* The listener's, which outlives it; AF_UNSPEC: not known. */
+    const union life_address *local;
     /* As accept gave it: of a socket that was reset meanwhile getpeername no longer says it. */
     union life_address peer;
 };
@@ -42,6 +44,7 @@ struct crew {
     struct journal *journal; /* NULL: none */
     struct loop *main_loop;
     struct conn_owner owner; /* the handler's, and the worker's `closed` */
+    struct conn_config conn; /* config's, with room for what a worker keeps */
     struct worker *workers;
     unsigned count, next;
     struct tally refused;    /* those that never came to a worker */

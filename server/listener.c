@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "life.h"
 #include "listener_unix.h"
 #include "sockopt.h"
 
@@ -184,6 +183,13 @@ static int open_tcp(struct listener *listener, const struct server_config *confi
     return result;
 }
 
+static bool is_every_address(const union life_address *address)
+{
+    if (address->sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr);
+    return address->sa.sa_family == AF_INET && address->in.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 /* "A", "A and B", "A, B and C" */
 static void fill_text(struct listener *listener)
 {
@@ -200,6 +206,8 @@ static void fill_text(struct listener *listener)
             getsockname(listener->fds[i], &address.sa, &length);
         used += (size_t)snprintf(listener->text + used, sizeof listener->text - used, "%s%s",
                                  before, life_address_text(text, &address));
+        if (!is_every_address(&address))
+            listener->addresses[i] = address;
     }
 }
 
@@ -272,17 +280,22 @@ int listener_write_port(const struct listener *listener, const char *file, struc
     return ERR_SYSTEM;
 }
 
-bool listener_queue(int fd, unsigned *waiting, unsigned *overflows)
+unsigned listener_waiting(int fd)
 {
     struct tcp_info info;
-    uint32_t memory[SK_MEMINFO_VARS];
     socklen_t length = sizeof info;
 
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state != TCP_LISTEN)
-        return false;
-    *waiting = info.tcpi_unacked;
-    length = sizeof memory;
-    *overflows =
-        getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0 ? memory[SK_MEMINFO_DROPS] : 0;
-    return true;
+        return 0;
+    return info.tcpi_unacked;
+}
+
+unsigned listener_overflows(int fd)
+{
+    uint32_t memory[SK_MEMINFO_VARS];
+    socklen_t length = sizeof memory;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
+        return 0;
+    return memory[SK_MEMINFO_DROPS];
 }

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "life.h"
 #include "server_config.h"
 
 #define LISTENER_SOCKETS_MAX 16
@@ -15,8 +16,10 @@
 struct listener {
     int fds[LISTENER_SOCKETS_MAX];
     unsigned count;
-    uint16_t port;     /* the real one; 0: a unix socket */
-    unsigned backlog;  /* as the system cut it */
+    uint16_t port;    /* the real one; 0: a unix socket */
+    unsigned backlog; /* as the system cut it */
+    /* Of each socket, and so of those accepted on it; AF_UNSPEC: all of this machine's. */
+    union life_address addresses[LISTENER_SOCKETS_MAX];
     char text[400];    /* "127.0.0.1:9000 and [::1]:9000" */
     const char *path;  /* the unix socket's, borrowed, or NULL */
     dev_t path_device; /* what was bound there, to remove no other's socket */
@@ -34,7 +37,8 @@ void listener_close(struct listener *listener);
 int listener_write_port(const struct listener *listener, const char *file, struct error *e);
 
 /* A listening socket's accept queue: connections in it now, and those turned away for want of room
- * since it was opened. False where the system does not say (unix sockets). */
-bool listener_queue(int fd, unsigned *waiting, unsigned *overflows);
+ * since it was opened. 0 where the system does not say (unix sockets). */
+unsigned listener_waiting(int fd);
+unsigned listener_overflows(int fd);
 
 #endif

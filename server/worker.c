@@ -34,7 +34,7 @@ void worker_count_out(struct crew *crew)
 {
     bool last = atomic_fetch_sub(&crew->open, 1) == 1;
 
-    if (atomic_exchange(&crew->wants_place, false))
+    if (atomic_load(&crew->wants_place) && atomic_exchange(&crew->wants_place, false))
         loop_post(crew->main_loop, crew->place, crew->arg);
     if (last && atomic_load(&crew->tells_empty))
         loop_post(crew->main_loop, crew->empty, crew->arg);
@@ -49,7 +49,6 @@ static void served_closed(struct conn *conn, struct life *life)
     if (handler->closed != NULL)
         handler->closed(conn, life);
     TAILQ_REMOVE(&worker->served, served, link);
-    free(served);
     record(worker->crew, &worker->tally, life);
     worker_count_out(worker->crew);
 }
@@ -64,6 +63,8 @@ void worker_refuse(struct crew *crew, struct tally *tally, const struct arrival 
     life_init(&life, SIDE_SERVER, arrival->queue_us + clock_us() - arrival->at_us);
     if (crew->config->conn.path != NULL)
         life_set_path(&life, crew->config->conn.path);
+    else
+        life.local = *arrival->local;
     life.remote = arrival->peer;
     transport_addresses(&transport, &life.local, &life.remote);
     life_fail(&life, fate, "%s", why);
@@ -92,18 +93,20 @@ static void apply_sockopts(const struct crew *crew, int fd)
 static struct served *new_served(struct worker *worker, const struct arrival *arrival)
 {
     struct crew *crew = worker->crew;
-    struct served *served = calloc(1, sizeof *served + crew->config->handler->state_bytes);
+    struct conn *conn = conn_new(worker->loop, &crew->conn, &crew->owner, NULL,
+                                 arrival->queue_us + clock_us() - arrival->at_us);
+    struct served *served;
+    struct life *life;
 
-    if (served == NULL)
+    if (conn == NULL)
         return NULL;
+    life = conn_life(conn);
+    if (crew->config->conn.path == NULL)
+        life->local = *arrival->local;
+    life->remote = arrival->peer;
+    served = conn_arg(conn);
     served->worker = worker;
-    served->conn = conn_new(worker->loop, &crew->config->conn, &crew->owner, served,
-                            arrival->queue_us + clock_us() - arrival->at_us);
-    if (served->conn == NULL) {
-        free(served);
-        return NULL;
-    }
-    conn_life(served->conn)->remote = arrival->peer;
+    served->conn = conn;
     TAILQ_INSERT_TAIL(&worker->served, served, link);
     return served;
 }

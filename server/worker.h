@@ -11,7 +11,7 @@
 #include "crew.h"
 #include "tally.h"
 
-/* A connection and, behind it, its handler's state. */
+/* What a connection carries (conn_config.owner_bytes): its place here, its handler's state. */
 struct served {
     TAILQ_ENTRY(served) link;
     struct worker *worker;

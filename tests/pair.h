@@ -72,6 +72,9 @@ struct program *pair_start(const struct start *start);
  * `--port-file`. */
 struct program *pair_server(const char *option, ...) __attribute__((sentinel));
 struct program *pair_server_start(const struct start *start);
+/* Waits until a server of another kind has written its port to this file in pair_dir, and sets
+ * `port` and `port_text`. */
+void pair_await_port(struct program *program, const char *path);
 /* Runs synfin with these arguments (NULL-ended) and this text as stdin, and waits for its end. */
 struct program *pair_client(const char *input, const char *argument, ...) __attribute__((sentinel));
 

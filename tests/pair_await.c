@@ -97,6 +97,12 @@ static bool port_known(struct program *program, const void *path)
     return program->port > 0;
 }
 
+void pair_await_port(struct program *program, const char *path)
+{
+    await(program, pair_dir(), port_known, path, "a port file");
+    snprintf(program->port_text, sizeof(program->port_text), "%d", program->port);
+}
+
 struct program *pair_server_start(const struct start *given)
 {
     const char *arguments[PAIR_ARGUMENTS_MAX];
@@ -116,7 +122,6 @@ struct program *pair_server_start(const struct start *given)
     start.program = "synfind";
     start.arguments = arguments;
     program = pair_start(&start);
-    await(program, pair_dir(), port_known, port_file, "a port file");
-    snprintf(program->port_text, sizeof(program->port_text), "%d", program->port);
+    pair_await_port(program, port_file);
     return program;
 }
