@@ -306,6 +306,11 @@ void *conn_arg(const struct conn *c)
     return c->arg;
 }
 
+struct conn *conn_owning(void *owner_bytes)
+{
+    return (struct conn *)(void *)((char *)owner_bytes - OWNER_AT);
+}
+
 struct loop *conn_loop(const struct conn *c)
 {
     return c->loop;
