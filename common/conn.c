@@ -119,19 +119,20 @@ static void drain_input(struct conn *c, size_t n)
 
 /* Hands over the frames that lie whole in the input's first chain, in place. Result as
  * frame_decode; 1: some of the chain may be left. */
-static int pump_chain(struct conn *c, struct frame_state *decoder, struct frame_fault *fault)
+static int pump_chain(struct conn *c, struct frame_state *decoder, size_t *used,
+                      struct frame_fault *fault)
 {
     struct evbuffer_iovec chain = {NULL, 0};
     struct frame_found found;
-    size_t used = 0;
     int result = 1;
 
+    *used = 0;
     evbuffer_peek(transport_input(&c->transport), -1, NULL, &chain, 1);
     transport_hold(&c->transport, chain.iov_base, chain.iov_len);
-    while (used < chain.iov_len && takes_input(c)) {
-        const uint8_t *wire = (const uint8_t *)chain.iov_base + used;
+    while (*used < chain.iov_len && takes_input(c)) {
+        const uint8_t *wire = (const uint8_t *)chain.iov_base + *used;
         result =
-            frame_decode(&c->config->codec, decoder, wire, chain.iov_len - used, &found, fault);
+            frame_decode(&c->config->codec, decoder, wire, chain.iov_len - *used, &found, fault);
         if (result != 1) {
             break;
         }
@@ -139,25 +140,26 @@ static int pump_chain(struct conn *c, struct frame_state *decoder, struct frame_
                                   .body = wire + found.body,
                                   .wire_length = (size_t)found.total,
                                   .body_length = (size_t)found.body_length};
-        used += view.wire_length;
+        *used += view.wire_length;
         hand_over(c, &view);
     }
     transport_release(&c->transport);
-    drain_input(c, used);
     return result;
 }
 
 /* Hands over a frame that lies in several chains. Result as frame_buffer_next. */
-static int pump_open(struct conn *c, struct frame_state *decoder, struct frame_fault *fault)
+static int pump_open(struct conn *c, struct frame_state *decoder, size_t *used,
+                     struct frame_fault *fault)
 {
     struct frame_view view;
     int result =
         frame_buffer_next(&c->config->codec, decoder, transport_input(&c->transport), &view, fault);
+    *used = 0;
     if (result == 1) {
+        *used = view.wire_length;
         transport_hold(&c->transport, view.wire, view.wire_length);
         hand_over(c, &view);
         transport_release(&c->transport);
-        drain_input(c, view.wire_length);
     }
     return result;
 }
@@ -167,18 +169,22 @@ static int pump_open(struct conn *c, struct frame_state *decoder, struct frame_f
 static bool pump(struct conn *c)
 {
     struct frame_fault fault;
-    bool exhausted = transport_received(&c->transport) == 0 && takes_input(c);
+    size_t left = transport_received(&c->transport), used;
+    bool exhausted = left == 0 && takes_input(c);
 
     while (!exhausted && takes_input(c) && !c->deaf) {
         struct frame_state *decoder = decoder_of(c);
-        bool between = decoder->seen == 0;
-        int result = between ? pump_chain(c, decoder, &fault) : pump_open(c, decoder, &fault);
+        int result = decoder->seen == 0 ? pump_chain(c, decoder, &used, &fault)
+                                        : pump_open(c, decoder, &used, &fault);
+        if (used > 0) {
+            drain_input(c, used);
+            left -= used;
+        }
         c->first_in = decoder->first;
         if (result < 0) {
             frame_failed(c, result, &fault);
             break;
         }
-        size_t left = transport_received(&c->transport);
         exhausted = (left == 0 || (result == 0 && decoder->seen == left)) && takes_input(c);
         c->transport.lease->wanted =
             decoder->total > decoder->seen ? (size_t)(decoder->total - decoder->seen) : 0;
@@ -387,6 +393,11 @@ void conn_open(struct conn *c, struct transport *transport)
 void *conn_arg(const struct conn *c)
 {
     return c->arg;
+}
+
+struct conn *conn_owning(void *owner_bytes)
+{
+    return (struct conn *)(void *)((char *)owner_bytes - OWNER_AT);
 }
 
 struct loop *conn_loop(const struct conn *c)

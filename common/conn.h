@@ -67,6 +67,8 @@ struct conn *conn_new(struct loop *loop, const struct conn_config *config,
 void conn_open(struct conn *conn, struct transport *transport);
 
 void *conn_arg(const struct conn *conn);
+/* The connection whose owner's bytes (conn_config.owner_bytes) these are. */
+struct conn *conn_owning(void *owner_bytes);
 struct loop *conn_loop(const struct conn *conn);
 struct life *conn_life(
     struct conn *conn); /* to read; a client's dial may also move and fill it before conn_open */

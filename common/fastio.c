@@ -1,4 +1,5 @@
-/* Level 2, with transport.h. fastio: the transport that reads and sends at the kernel's pace, under the same bufferevent.
+/* Level 2, with transport.h. fastio: the transport that reads and sends at the kernel's pace, under
+ * the same bufferevent.
  *
  * libevent's own reading asks FIONREAD, takes at most 4096 bytes into a chain just allocated, and
  * its writing adds an event, goes through the loop once more and takes the event away. Here
@@ -134,10 +135,18 @@ static int take(struct transport *t)
     return 0;
 }
 
+/* Whether there is something in the bufferevent's output. */
+static bool has_backlog(struct transport *t)
+{
+    if (t->backlog && evbuffer_get_length(bufferevent_get_output(t->lease->bev)) == 0) {
+        t->backlog = false;
+    }
+    return t->backlog;
+}
+
 static void fast_rest(struct transport *t)
 {
-    if (t->lease != NULL && !t->failed && transport_received(t) == 0 &&
-        evbuffer_get_length(bufferevent_get_output(t->lease->bev)) == 0) {
+    if (t->lease != NULL && !t->failed && !has_backlog(t) && transport_received(t) == 0) {
         give(loop_attached(t->loop), t->lease);
         t->lease = NULL;
     }
@@ -156,6 +165,7 @@ static int append(struct transport *t, const struct transport_bytes *bytes)
         t->lease->bound = true;
     }
     int result = transport_append(t->lease, bytes);
+    t->backlog = true;
     if (!t->failed) {
         bufferevent_enable(t->lease->bev, EV_WRITE);
     }
@@ -262,16 +272,38 @@ static bool is_held(const struct fastio *f, const uint8_t *body, size_t n)
     return body >= f->held && body + n <= f->held_end;
 }
 
-/* Whether these bytes must wait behind others in the bufferevent's output. */
-static bool waits(const struct transport *t)
+/* The common case: short, and behind what was gathered of this connection before. */
+static bool send_short(struct fastio *f, struct transport *t, const struct transport_bytes *bytes)
 {
-    return t->failed ||
-           (t->lease != NULL && evbuffer_get_length(bufferevent_get_output(t->lease->bev)) > 0);
+    size_t n = bytes->body_length, total = bytes->head_length + n + bytes->tail_length;
+    uint8_t *to = f->gather + f->copied;
+    struct iovec *last = &f->parts[f->part_count - 1];
+
+    if (n >= IN_PLACE_LEAST || f->copied + total > GATHER_BYTES ||
+        (uint8_t *)last->iov_base + last->iov_len != to) {
+        return false;
+    }
+    if (bytes->head_length > 0) {
+        memcpy(to, bytes->head, bytes->head_length);
+    }
+    if (n > 0) {
+        memcpy(to + bytes->head_length, bytes->body, n);
+    }
+    if (bytes->tail_length > 0) {
+        memcpy(to + bytes->head_length + n, bytes->tail, bytes->tail_length);
+    }
+    f->copied += total;
+    last->iov_len += total;
+    t->gathered += (uint32_t)total;
+    return true;
 }
 
 static int fast_send(struct transport *t, const struct transport_bytes *bytes)
 {
     struct fastio *f = fastio_of(t->loop);
+    if (f != NULL && f->sender == t && send_short(f, t, bytes)) {
+        return 0;
+    }
     size_t n = bytes->body_length, total = bytes->head_length + n + bytes->tail_length;
     bool long_body = n >= IN_PLACE_LEAST;
     bool stays = long_body && f != NULL && (bytes->body_lasts || is_held(f, bytes->body, n));
@@ -286,7 +318,7 @@ static int fast_send(struct transport *t, const struct transport_bytes *bytes)
          t->gathered + total > GATHER_MOST)) {
         flush(f);
     }
-    if (waits(t)) {
+    if (t->failed || has_backlog(t)) {
         return append(t, bytes);
     }
     if (f->sender == NULL) {
@@ -396,12 +428,11 @@ static int lend(struct fastio *f, struct transport *t, struct iovec *room, size_
     return 0;
 }
 
-/* What of the `n` bytes lent is still in the input is copied out of the scratch. 0 or ERR_MEMORY.
- */
-static int take_back(struct fastio *f, struct transport *t, size_t n)
+/* What of the `n` bytes lent is among the `left` still in the input is copied out of the scratch. 0
+ * or ERR_MEMORY. */
+static int take_back(struct fastio *f, struct transport *t, size_t n, size_t left)
 {
     struct evbuffer *in = transport_input(t), *before = NULL;
-    size_t left = in == NULL ? 0 : evbuffer_get_length(in);
     size_t keep = left < n ? left : n;
     size_t ahead = t->lease->wanted < SCRATCH_BYTES ? t->lease->wanted : SCRATCH_BYTES;
     int failed = 0;
@@ -461,7 +492,8 @@ static void serve(struct fastio *f, struct transport *t)
     if (f->sender == t) {
         flush(f);
     }
-    if (t->lease != NULL && take_back(f, t, lent) < 0) {
+    size_t left = transport_received(t);
+    if (left > 0 && take_back(f, t, lent, left) < 0) {
         end_reading(t, -1, ENOMEM);
     }
 }

@@ -379,11 +379,32 @@ static int decode_raw(uint64_t limit, size_t n, struct frame_state *state,
     return decoded(state);
 }
 
+/* The common case: a length frame that is whole. false: not that; nothing has been done. */
+static bool decode_whole(const struct frame_codec *codec, const uint8_t *bytes, size_t n,
+                         struct frame_found *found)
+{
+    size_t head = (size_t)codec->offset + codec->width;
+    uint64_t follow;
+
+    if (n < head ||
+        !follow_from(frame_field_read(bytes + codec->offset, codec->width, codec->little),
+                     codec->adjust, &follow) ||
+        follow > n - head || follow + (codec->strip ? 0 : head) > codec->max_body)
+        return false;
+    found->body = codec->strip ? head : 0;
+    found->total = head + follow;
+    found->body_length = found->total - found->body;
+    return true;
+}
+
 int frame_decode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *bytes,
                  size_t n, struct frame_found *found, struct frame_fault *fault)
 {
     uint64_t limit = codec->max_body;
 
+    if (codec->kind == FRAME_LENGTH && state->seen == 0 && !state->first &&
+        decode_whole(codec, bytes, n, found))
+        return 1;
     if (state->first)
         codec = codec->first;
     if (codec->kind == FRAME_DELIMITER)

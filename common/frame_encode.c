@@ -2,6 +2,7 @@
 
 #include "frame.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,22 @@ static int field_value(const struct frame_codec *codec, uint64_t n, uint64_t *va
     return 0;
 }
 
+static void put_width(uint8_t *field, unsigned width, bool little, uint64_t value)
+{
+    uint64_t wide = little ? htole64(value) : htobe64(value << (64 - 8 * width));
+
+    switch (width) {
+    case 4:
+        memcpy(field, &wide, 4);
+        return;
+    case 2:
+        memcpy(field, &wide, 2);
+        return;
+    default:
+        memcpy(field, &wide, width);
+    }
+}
+
 static int put_field(const struct frame_codec *codec, size_t n, struct frame_wrap *wrap,
                      struct frame_fault *fault)
 {
@@ -52,8 +69,7 @@ static int put_field(const struct frame_codec *codec, size_t n, struct frame_wra
     uint8_t *field = wrap->head + codec->offset;
     memset(wrap->head, 0, codec->offset);
     if (codec->kind == FRAME_LENGTH) {
-        for (unsigned i = 0; i < codec->width; i++)
-            field[codec->little ? i : codec->width - 1u - i] = (uint8_t)(value >> (8 * i));
+        put_width(field, codec->width, codec->little, value);
         wrap->head_length = (uint8_t)(codec->offset + codec->width);
         return 0;
     }
@@ -147,18 +163,11 @@ static int wrap_up(const struct frame_codec *codec, const uint8_t *body, size_t 
 static int encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
                   size_t n, struct frame_wrap *wrap, struct frame_fault *fault)
 {
-    struct frame_wrap made;
-
-    made.head_length = made.tail_length = 0;
-    int rc = wrap_up(state->first ? codec->first : codec, body, n, &made, fault);
-    if (rc < 0)
-        return rc;
-    memcpy(wrap->head, made.head, made.head_length);
-    memcpy(wrap->tail, made.tail, made.tail_length);
-    wrap->head_length = made.head_length;
-    wrap->tail_length = made.tail_length;
-    state->first = false;
-    return 0;
+    wrap->head_length = wrap->tail_length = 0;
+    int rc = wrap_up(state->first ? codec->first : codec, body, n, wrap, fault);
+    if (rc == 0)
+        state->first = false;
+    return rc;
 }
 
 int frame_encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,

@@ -15,7 +15,9 @@
 #include "clock.h"
 
 #define BASE_DESCRIPTORS 4 /* an event_base's epoll, timer, and pair for signals */
-#define READY_MOST 512     /* watches served in one turn */
+#define READY_MOST 256     /* watches served in one go */
+#define READY_BUSY 2       /* more than so many at once: more may be ready by now */
+#define ROUNDS_MOST 16     /* before libevent's own events have their turn */
 #define TURN_US 20         /* how often a busy poll looks at what is not a watch */
 
 struct letter {
@@ -205,6 +207,9 @@ static void reap_all(struct loop *loop)
     struct reapables now = STAILQ_HEAD_INITIALIZER(now);
     struct reapable *reapable;
 
+    if (STAILQ_EMPTY(&loop->to_reap)) {
+        return;
+    }
     STAILQ_CONCAT(&now, &loop->to_reap);
     loop->reaping = true;
     while ((reapable = STAILQ_FIRST(&now)) != NULL) {
@@ -250,9 +255,14 @@ static int serve_watches(struct loop *loop)
 
 static void watches_ready(evutil_socket_t fd, short what, void *arg)
 {
+    struct loop *loop = arg;
+    unsigned rounds = 0;
+
     (void)fd;
     (void)what;
-    serve_watches(arg);
+    while (serve_watches(loop) > READY_BUSY && ++rounds < ROUNDS_MOST && !loop->stopped) {
+        reap_all(loop);
+    }
 }
 
 int loop_watch(struct loop *loop, int fd, struct watch *watch, enum watch_mode mode, bool again)

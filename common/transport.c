@@ -107,8 +107,11 @@ const struct transport_kind transport_plain = {
 
 static void become(struct transport *t, struct loop *loop, int fd, bool fast)
 {
-    *t = (struct transport){
-        .kind = fast ? &transport_fast : &transport_plain, .loop = loop, .fd = fd, .fast = fast};
+    *t = (struct transport){.kind = fast ? &transport_fast : &transport_plain,
+                            .loop = loop,
+                            .fd = fd,
+                            .fast = fast,
+                            .backlog = !fast};
 }
 
 int transport_init(struct transport *t, struct loop *loop, int fd, bool fast)
@@ -146,6 +149,9 @@ int transport_connect(struct transport *t, struct loop *loop, int fd, bool fast,
 {
     become(t, loop, fd, fast);
     t->lease = fast ? fastio_lease(loop) : transport_lease_new(loop, -1);
+    if (t->lease == NULL) {
+        t->backlog = false;
+    }
     if (t->lease == NULL || bufferevent_setfd(t->lease->bev, fd) < 0) {
         transport_close(t, false);
         return ERR_MEMORY;

@@ -76,6 +76,7 @@ struct transport {
     bool watched : 1;    /* the loop's watch is on */
     bool awaits_ack : 1; /* transport_await_ack */
     bool failed : 1;     /* sending has */
+    bool backlog : 1;    /* the bufferevent's output may hold something */
     bool tells_sent : 1; /* the user's: `write` is to run when all output has been sent */
 };
 
@@ -129,7 +130,7 @@ static inline size_t transport_received(const struct transport *t)
 static inline size_t transport_unsent(const struct transport *t)
 {
     return t->gathered +
-           (t->lease == NULL ? 0 : evbuffer_get_length(bufferevent_get_output(t->lease->bev)));
+           (t->backlog ? evbuffer_get_length(bufferevent_get_output(t->lease->bev)) : 0);
 }
 
 /* Sends our FIN. The output is empty. 0 or ERR_SYSTEM. */

@@ -101,7 +101,7 @@ static void drain_worker(void *arg)
     struct served *served;
 
     TAILQ_FOREACH (served, &worker->served, link)
-        conn_drain(served->conn, true, "the server drains");
+        conn_drain(conn_owning(served), true, "the server drains");
 }
 
 int crew_drain(struct crew *crew)
@@ -114,7 +114,7 @@ static void cut_worker(struct worker *worker, enum fate fate, const char *why)
     struct served *served;
 
     TAILQ_FOREACH (served, &worker->served, link)
-        conn_fail(served->conn, fate, "%s", why);
+        conn_fail(conn_owning(served), fate, "%s", why);
 }
 
 static void cut_late(void *worker)
@@ -154,11 +154,12 @@ static void look_left(void *arg)
 
     worker->left_count = 0;
     TAILQ_FOREACH (served, &worker->served, link) {
-        const struct life *life = conn_life(served->conn);
+        const struct life *life = conn_life(conn_owning(served));
         if (worker->left_count == CREW_LEFT_MAX)
             break;
-        worker->left[worker->left_count++] = (struct left){
-            life->number, life->phase, now_us - life_entered_us(life), conn_unsent(served->conn)};
+        worker->left[worker->left_count++] =
+            (struct left){life->number, life->phase, now_us - life_entered_us(life),
+                          conn_unsent(conn_owning(served))};
     }
     loop_post(worker->crew->main_loop, gather_left, worker->crew);
 }

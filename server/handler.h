@@ -24,7 +24,7 @@ struct handler {
     const char *name;
     const char *meaning; /* a few words for a person */
     bool answers;        /* one frame for each accepted, in order */
-    size_t state_bytes;  /* kept for each connection, zeroed, see handler_state */
+    size_t state_bytes;  /* kept for each connection, zeroed, aligned to 8; handler_state */
     /* Checks that it can serve in this setup, and prepares what its connections share. 0, or a
      * negative enum err with `e`: ERR_SYSTEM if the system refused, else a usage error. May be
      * NULL, as `finish`, which undoes it. */

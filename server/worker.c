@@ -90,7 +90,7 @@ static void apply_sockopts(const struct crew *crew, int fd)
         log_error(&e);
 }
 
-static struct served *new_served(struct worker *worker, const struct arrival *arrival)
+static struct conn *new_conn(struct worker *worker, const struct arrival *arrival)
 {
     struct crew *crew = worker->crew;
     struct conn *conn = conn_new(worker->loop, &crew->conn, &crew->owner, NULL,
@@ -106,17 +106,16 @@ static struct served *new_served(struct worker *worker, const struct arrival *ar
     life->remote = arrival->peer;
     served = conn_arg(conn);
     served->worker = worker;
-    served->conn = conn;
     TAILQ_INSERT_TAIL(&worker->served, served, link);
-    return served;
+    return conn;
 }
 
 void worker_take(struct worker *worker, const struct arrival *arrival)
 {
-    struct served *served = new_served(worker, arrival);
+    struct conn *conn = new_conn(worker, arrival);
     struct transport transport;
 
-    if (served == NULL) {
+    if (conn == NULL) {
         worker_refuse(worker->crew, &worker->tally, arrival, FATE_MEMORY,
                       "no memory for a connection");
         worker_count_out(worker->crew);
@@ -124,9 +123,9 @@ void worker_take(struct worker *worker, const struct arrival *arrival)
     }
     apply_sockopts(worker->crew, arrival->fd);
     if (transport_init(&transport, worker->loop, arrival->fd, worker->crew->config->conn.fast) < 0)
-        conn_fail(served->conn, FATE_MEMORY, "no memory for a connection");
+        conn_fail(conn, FATE_MEMORY, "no memory for a connection");
     else
-        conn_open(served->conn, &transport);
+        conn_open(conn, &transport);
 }
 
 struct conn_owner worker_owner(const struct handler *handler)

@@ -15,8 +15,7 @@
 struct served {
     TAILQ_ENTRY(served) link;
     struct worker *worker;
-    struct conn *conn;
-    max_align_t state[];
+    uint64_t state[]; /* aligned as they are: for all that handlers keep */
 };
 
 struct worker {
