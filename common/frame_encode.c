@@ -129,42 +129,56 @@ static void put_decimal(struct frame_wrap *wrap, size_t n, char after)
     wrap->head_length = (uint8_t)length;
 }
 
-static int wrap_up(const struct frame_codec *codec, const uint8_t *body, size_t n,
-                   struct frame_wrap *wrap, struct frame_fault *fault)
+static void put_delimiters(const struct frame_codec *codec, struct frame_wrap *wrap)
 {
-    switch (codec->kind) {
-    case FRAME_LENGTH:
-    case FRAME_VARINT:
-        if (codec->strip)
-            return put_field(codec, n, wrap, fault);
-        return body == NULL ? 0 : check_own(codec, body, n, fault);
-    case FRAME_NETSTRING:
+    memcpy(wrap->head, codec->start, codec->start_length);
+    memcpy(wrap->tail, codec->end, codec->end_length);
+    wrap->head_length = codec->start_length;
+    wrap->tail_length = codec->end_length;
+}
+
+/* Whether a codec that looks at bodies can send this one. */
+static int check_body(const struct frame_codec *codec, const uint8_t *body, size_t n,
+                      struct frame_fault *fault)
+{
+    if (codec->kind == FRAME_DELIMITER)
+        return check_delimiter(codec, body, n, fault);
+    if ((codec->kind == FRAME_LENGTH || codec->kind == FRAME_VARINT) && !codec->strip)
+        return check_own(codec, body, n, fault);
+    return 0;
+}
+
+static int wrap_up(const struct frame_codec *codec, size_t n, struct frame_wrap *wrap,
+                   struct frame_fault *fault)
+{
+    int rc = 0;
+
+    if (codec->kind == FRAME_OCTET && n == 0)
+        return refuse(fault, ERR_FRAME_BAD, frame_why_empty, 0, 0);
+    if (codec->strip && (codec->kind == FRAME_LENGTH || codec->kind == FRAME_VARINT))
+        rc = put_field(codec, n, wrap, fault);
+    else
+        wrap->head_length = 0;
+    if (rc < 0)
+        return rc;
+    wrap->tail_length = 0;
+    if (codec->kind == FRAME_NETSTRING) {
         put_decimal(wrap, n, ':');
         wrap->tail[0] = ',';
         wrap->tail_length = 1;
-        return 0;
-    case FRAME_OCTET:
-        if (n == 0)
-            return refuse(fault, ERR_FRAME_BAD, frame_why_empty, 0, 0);
+    } else if (codec->kind == FRAME_OCTET) {
         put_decimal(wrap, n, ' ');
-        return 0;
-    case FRAME_DELIMITER:
-        memcpy(wrap->head, codec->start, codec->start_length);
-        memcpy(wrap->tail, codec->end, codec->end_length);
-        wrap->head_length = codec->start_length;
-        wrap->tail_length = codec->end_length;
-        return body == NULL ? 0 : check_delimiter(codec, body, n, fault);
-    case FRAME_RAW:
-        return 0;
+    } else if (codec->kind == FRAME_DELIMITER) {
+        put_delimiters(codec, wrap);
     }
     return 0;
 }
 
-static int encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
-                  size_t n, struct frame_wrap *wrap, struct frame_fault *fault)
+int frame_encode_known(const struct frame_codec *codec, struct frame_state *state, size_t n,
+                       struct frame_wrap *wrap, struct frame_fault *fault)
 {
-    wrap->head_length = wrap->tail_length = 0;
-    int rc = wrap_up(state->first ? codec->first : codec, body, n, wrap, fault);
+    int rc = wrap_up(state->first ? codec->first : codec, n, wrap, fault);
+
     if (rc == 0)
         state->first = false;
     return rc;
@@ -173,11 +187,7 @@ static int encode(const struct frame_codec *codec, struct frame_state *state, co
 int frame_encode(const struct frame_codec *codec, struct frame_state *state, const uint8_t *body,
                  size_t n, struct frame_wrap *wrap, struct frame_fault *fault)
 {
-    return encode(codec, state, n == 0 ? (const uint8_t *)"" : body, n, wrap, fault);
-}
+    int rc = check_body(state->first ? codec->first : codec, body, n, fault);
 
-int frame_encode_known(const struct frame_codec *codec, struct frame_state *state, size_t n,
-                       struct frame_wrap *wrap, struct frame_fault *fault)
-{
-    return encode(codec, state, NULL, n, wrap, fault);
+    return rc < 0 ? rc : frame_encode_known(codec, state, n, wrap, fault);
 }
