@@ -147,20 +147,25 @@ class Server(Program):
     def _listens(self):
         if not self.alive():
             raise Failed(f"{' '.join(self.command)}: ended: {self.says()}")
-        if self.port is None:
-            try:
-                with open(self._port_file, encoding="ascii") as file:
-                    text = file.read()
-            except OSError:
-                return False
-            digits = [word for word in text.replace(":", " ").split() if word.isdigit()]
-            if not text.endswith("\n") or not digits:
-                return False
-            self.port = int(digits[0])
+        if self._port_file is not None:
+            return self._told()
         try:
             socket.create_connection(("127.0.0.1", self.port), 1).close()
         except OSError:
             return False
+        return True
+
+    def _told(self):
+        """Whether its port is in its file by now."""
+        try:
+            with open(self._port_file, encoding="ascii") as file:
+                text = file.read()
+        except OSError:
+            return False
+        digits = [word for word in text.replace(":", " ").split() if word.isdigit()]
+        if not text.endswith("\n") or not digits:
+            return False
+        self.port = int(digits[0])
         return True
 
 

@@ -79,7 +79,7 @@ def nginx(places, connections):
     config = places.fresh("nginx.conf")
     with open(config, "w", encoding="ascii") as file:
         file.write(f"""
-worker_processes 1;
+master_process off;
 pid {places.fresh("pid")};
 error_log stderr crit;
 events {{ worker_connections {connections}; }}
