@@ -40,8 +40,8 @@ def plan(count):
     while share + 6 * math.sqrt(share) > room:
         share -= 1
     servers = math.ceil(count / share)
-    # Half of the ports are quickly found, the last ones are not.
-    clients = math.ceil(count / min(room, ports() * 2 // 3))
+    # The kernel gives each second port first; when those have gone, it searches long for the rest.
+    clients = math.ceil(count / min(room, int(ports() * 0.49)))
     return servers, [count // clients + (i < count % clients) for i in range(clients)]
 
 
