@@ -337,12 +337,10 @@ static void resolve_begin(struct dial *dial)
 static void use_unix(struct dial *dial)
 {
     struct sockaddr_un *address = &dial->unix_address;
-    address->sun_family = AF_UNIX;
-    memcpy(address->sun_path, dial->config->endpoint.path, sizeof address->sun_path);
     dial->unix_list = (struct addrinfo){
         .ai_family = AF_UNIX,
         .ai_addr = (struct sockaddr *)address,
-        .ai_addrlen = sizeof *address,
+        .ai_addrlen = endpoint_unix_address(dial->config->endpoint.path, address),
     };
     use_addresses(dial, &dial->unix_list);
 }

@@ -72,7 +72,7 @@ static const struct life_attempt *attempt_of(const struct life *life, enum fate 
 static bool is_socket(const char *path)
 {
     struct stat status;
-    return stat(path, &status) < 0 || S_ISSOCK(status.st_mode);
+    return path[0] == '@' || stat(path, &status) < 0 || S_ISSOCK(status.st_mode);
 }
 
 static const char *error_text(int error, const char *path)

@@ -7,7 +7,10 @@
 #include <errno.h>
 
 #include "client_config.h"
+#include "compare_run.h"
+#include "load.h"
 #include "log.h"
+#include "merge_run.h"
 #include "options.h"
 #include "stream.h"
 #include "talk.h"
@@ -26,16 +29,26 @@ static int written(void)
     return 0;
 }
 
-static int talk(const struct options *options)
+/* One of the modes that have connections. */
+static int run_on(const struct options *options, int (*mode)(const struct client_config *config))
 {
     struct client_config config;
     struct error e = {"", ""};
-    log_init("synfin", options_level(options), false);
     if (client_config_init(&config, options, &e) < 0) {
         log_error(&e);
         return EXIT_USAGE;
     }
-    return talk_run(&config);
+    return mode(&config);
+}
+
+static int run(const struct options *options)
+{
+    log_init("synfin", options_level(options), false);
+    if (options->merge)
+        return merge_run(options);
+    if (options->compare)
+        return compare_run(options);
+    return run_on(options, options->load ? load_run : talk_run);
 }
 
 int main(int argc, char **argv)
@@ -48,19 +61,19 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file over ulimit -f: write(2) says EFBIG, and we say where */
     log_init("synfin", LOG_LEVEL_NOTE, false);
-    int result = options_parse(&options, USE_TALK, argc, argv, &e);
+    int result = options_parse(&options, USE_CLIENT, argc, argv, &e);
     if (result < 0) {
         log_error(&e);
         return EXIT_USAGE;
     }
     switch ((enum options_result)result) {
     case OPTIONS_RUN:
-        return talk(&options);
+        return run(&options);
     case OPTIONS_HELP:
-        options_help(USE_TALK);
+        options_help(USE_CLIENT);
         return written();
     case OPTIONS_VERSION:
-        options_version(USE_TALK);
+        options_version(USE_CLIENT);
         return written();
     case OPTIONS_FRAME_LIST:
         frame_codec_list(stdout);

@@ -2,12 +2,11 @@
 
 #include "text.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "err.h"
-#include "units.h"
+#include "escape.h"
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -56,55 +55,18 @@ int text_hex_add(struct evbuffer *out, const uint8_t *body, size_t n)
     return 0;
 }
 
-/* The length of the valid UTF-8 character at `s`, or 0. C1 controls (U+0080 to U+009F) count as
- * invalid, since terminals obey them. */
-static size_t utf8_length(const uint8_t *s, size_t n)
-{
-    size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || n < length)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool control = s[0] == 0xc2 && s[1] < 0xa0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool surrogate = s[0] == 0xed && s[1] >= 0xa0;
-    bool beyond = s[0] == 0xf4 && s[1] >= 0x90;
-    return control || overlong || surrogate || beyond ? 0 : length;
-}
-
-/* The length of what may be shown as it is at `s`, or 0. */
-static size_t shown_length(const uint8_t *s, size_t n)
-{
-    if (s[0] < 0x80)
-        return (s[0] >= ' ' && s[0] != 0x7f) || s[0] == '\t';
-    return units_utf8() ? utf8_length(s, n) : 0;
-}
-
-static int escape_add(struct evbuffer *out, uint8_t c)
-{
-    int n = c == '\r'   ? evbuffer_add_printf(out, "\\r")
-            : c == '\n' ? evbuffer_add_printf(out, "\\n")
-                        : evbuffer_add_printf(out, "\\x%02x", c);
-    return n < 0 ? ERR_MEMORY : 0;
-}
-
 int text_escaped_add(struct evbuffer *out, const uint8_t *body, size_t n)
 {
-    size_t plain = 0; /* bytes before body + i that are still to be appended */
+    char escaped[ESCAPE_MAX];
     for (size_t i = 0; i < n;) {
-        size_t length = shown_length(body + i, n - i);
-        if (length > 0) {
-            plain += length;
-            i += length;
-            continue;
-        }
-        if (evbuffer_add(out, body + i - plain, plain) < 0 || escape_add(out, body[i]) < 0)
+        size_t plain = escape_plain(body + i, n - i);
+        if (evbuffer_add(out, body + i, plain) < 0)
             return ERR_MEMORY;
-        plain = 0;
-        i++;
+        i += plain;
+        if (i < n && evbuffer_add(out, escaped, escape_byte(escaped, body[i++])) < 0)
+            return ERR_MEMORY;
     }
-    return evbuffer_add(out, body + n - plain, plain) < 0 ? ERR_MEMORY : 0;
+    return 0;
 }
 
 const char *text_hex(char *buf, size_t size, const uint8_t *bytes, size_t n)

@@ -213,8 +213,8 @@ static int parse_pair(struct endpoint *endpoint, bool server, const char *host, 
 
 static int parse_unix(struct endpoint *endpoint, const char *path, struct error *e)
 {
-    if (!*path) {
-        error_what(e, "unix: has no path");
+    if (!*path || strcmp(path, "@") == 0) {
+        error_what(e, *path ? "unix:@ has no name" : "unix: has no path");
         error_mend(e, "write unix:PATH, as in unix:/run/echo.sock");
         return ERR_SYNTAX;
     }
@@ -228,6 +228,17 @@ static int parse_unix(struct endpoint *endpoint, const char *path, struct error 
     snprintf(endpoint->path, sizeof endpoint->path, "%s", path);
     snprintf(endpoint->text, sizeof endpoint->text, UNIX_PREFIX "%s", path);
     return 0;
+}
+
+socklen_t endpoint_unix_address(const char *path, struct sockaddr_un *address)
+{
+    size_t length = strnlen(path, sizeof address->sun_path);
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(address->sun_path, path, length);
+    if (*path != '@')
+        return sizeof *address;
+    address->sun_path[0] = '\0'; /* then its length counts */
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
 /* ":PORT": every interface for a server, this machine for a client. */

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "err.h"
 #include "options.h"
@@ -18,7 +19,7 @@ struct endpoint {
     char host[256]; /* without brackets; "" where none was given */
     bool any;       /* written ":PORT": every interface */
     uint16_t port;  /* 0: from the system (server only) */
-    char path[108]; /* UNIX */
+    char path[108]; /* UNIX; "@name": in the abstract namespace (unix(7)), no file */
     char text[300]; /* as a person reads it: "broker-1:9000", "[::1]:9000", ":9000",
                        "unix:/run/echo.sock" */
 };
@@ -34,5 +35,8 @@ int endpoint_parse(struct endpoint *endpoint, bool server, int argument_count, c
  * 0 with *list (freeaddrinfo), or an EAI_ code (nonzero; errno kept for EAI_SYSTEM). Blocks. */
 int endpoint_resolve(const struct endpoint *endpoint, enum options_family family, bool server,
                      struct addrinfo **list);
+
+/* The socket address of a UNIX endpoint's path. Result: its length. */
+socklen_t endpoint_unix_address(const char *path, struct sockaddr_un *address);
 
 #endif

@@ -120,17 +120,18 @@ static int take_text(struct options *options, const struct options_row *row, con
     return rc;
 }
 
-static int take_set(struct options *options, const struct options_row *row, const char *text,
-                    struct error *e)
+/* One more of an option that may be repeated. */
+static int take_listed(const struct options_row *row, const char **list, unsigned *count,
+                       const char *text, struct error *e)
 {
-    if (options->set_count == OPTIONS_SET_MAX) {
+    if (*count == OPTIONS_SET_MAX) {
         error_what(e, "'%s' is one too many", text);
         error_mend(e, "write it at most %d times", OPTIONS_SET_MAX);
         return ERR_RANGE;
     }
     int rc = check_text(row, text, e);
     if (rc == 0)
-        options->set[options->set_count++] = text;
+        list[(*count)++] = text;
     return rc;
 }
 
@@ -178,7 +179,9 @@ static int take(struct options *options, const struct options_row *row, const ch
     case KIND_DURATION:
         return take_number(options, row, text, e);
     case KIND_SET:
-        return take_set(options, row, text, e);
+        return take_listed(row, options->set, &options->set_count, text, e);
+    case KIND_FAIL_IF:
+        return take_listed(row, options->fail_if, &options->fail_if_count, text, e);
     case KIND_VERBOSE:
         take_verbose(options);
         return OPTIONS_RUN;
@@ -196,6 +199,7 @@ static int take(struct options *options, const struct options_row *row, const ch
 static void set_defaults(struct options *options)
 {
     memset(options, 0, sizeof *options);
+    options->frames_per_conn = UINT64_MAX;
     for (unsigned i = 0; options_row(i); i++) {
         if (options_row(i)->initial)
             take(options, options_row(i), options_row(i)->initial, NULL);
@@ -345,8 +349,22 @@ static const char *written_option(char **argv)
     return argv[optind - (value_apart ? 2 : 1)];
 }
 
+/* What was on the command line, by row: as getopt_long returned it, which is how it was spelt; 0:
+ * it was not. */
+struct given {
+    int values[ROWS_MAX];
+};
+
+static void note_given(struct options *options, struct given *given, const struct options_row *row,
+                       int value)
+{
+    unsigned number = (unsigned)(row - options_row(0));
+    given->values[number] = value;
+    options->given |= UINT64_C(1) << number;
+}
+
 static int take_argument(struct options *options, enum options_use program, int value, char **argv,
-                         struct error *e)
+                         struct given *given, struct error *e)
 {
     const struct options_row *row = find_row(value);
     char spelling[SPELLING];
@@ -356,16 +374,87 @@ static int take_argument(struct options *options, enum options_use program, int 
     spell(spelling, row, value);
     if (!(row->use & program))
         return refuse_foreign(spelling, program, e);
+    note_given(options, given, row, value);
     int rc = take(options, row, optarg, e);
     if (rc < 0)
         error_context(e, "%s", spelling);
     return rc;
 }
 
+/* The client's modes, by the option that chooses them. */
+static const struct options_mode {
+    enum options_use use;
+    const char *name;
+    size_t offset; /* its flag in struct options */
+} modes[] = {
+    {USE_LOAD, "load", offsetof(struct options, load)},
+    {USE_MERGE, "merge", offsetof(struct options, merge)},
+    {USE_COMPARE, "compare", offsetof(struct options, compare)},
+};
+#define MODES (sizeof modes / sizeof *modes)
+
+static int find_mode(struct options *options, enum options_use program, struct error *e)
+{
+    const struct options_mode *found = NULL;
+    options->mode = program == USE_SERVER ? USE_SERVER : USE_TALK;
+    for (unsigned i = 0; i < MODES; i++) {
+        if (!*(const bool *)((const char *)options + modes[i].offset))
+            continue;
+        if (found) {
+            error_what(e, "--%s does not go with --%s", modes[i].name, found->name);
+            error_mend(e, "leave one of the two out");
+            return ERR_SYNTAX;
+        }
+        found = &modes[i];
+        options->mode = found->use;
+    }
+    return 0;
+}
+
+static const char *mode_name(enum options_use mode)
+{
+    for (unsigned i = 0; i < MODES; i++) {
+        if (modes[i].use == mode)
+            return modes[i].name;
+    }
+    return "";
+}
+
+/* An option of the client's that this mode does not take. */
+static int refuse_mode(const char *spelling, const struct options_row *row, enum options_use mode,
+                       struct error *e)
+{
+    char where[100] = "";
+    if (row->use & USE_TALK)
+        snprintf(where, sizeof where, "without --%s", mode_name(mode));
+    for (unsigned i = 0; i < MODES && !(row->use & USE_TALK); i++) {
+        if (row->use & modes[i].use)
+            add_name(where, sizeof where, modes[i].name);
+    }
+    error_what(e, "%s belongs to synfin %s%s", spelling, where,
+               row->use & USE_SERVER && !(row->use & USE_TALK) ? ", and to synfind, the server"
+                                                               : "");
+    error_mend(e, "leave %s out, or %s", spelling,
+               row->use & USE_TALK ? "the other" : "choose that mode");
+    return ERR_SYNTAX;
+}
+
+static int check_mode(const struct options *options, const struct given *given, struct error *e)
+{
+    char spelling[SPELLING];
+    for (unsigned i = 0; options_row(i); i++) {
+        const struct options_row *row = options_row(i);
+        if (given->values[i] && !(row->use & options->mode))
+            return refuse_mode(spell(spelling, row, given->values[i]), row, options->mode, e);
+    }
+    return 0;
+}
+
 int options_parse(struct options *options, enum options_use program, int argc, char **argv,
                   struct error *e)
 {
     struct getopt_table table;
+    struct given given = {{0}};
     int value, rc;
 
     set_defaults(options);
@@ -375,13 +464,27 @@ int options_parse(struct options *options, enum options_use program, int argc, c
     while ((value = getopt_long(argc, argv, table.letters, table.longs, NULL)) != -1) {
         if (value == '?' || value == ':')
             return refuse(value, argv, program, e);
-        rc = take_argument(options, program, value, argv, e);
+        rc = take_argument(options, program, value, argv, &given, e);
         if (rc != OPTIONS_RUN)
             return rc;
     }
     options->argument_count = argc - optind;
     options->arguments = argv + optind;
+    rc = find_mode(options, program, e);
+    if (rc == 0)
+        rc = check_mode(options, &given, e);
+    if (rc < 0)
+        return rc;
     return strcmp(options->frame, "list") == 0 ? OPTIONS_FRAME_LIST : OPTIONS_RUN;
+}
+
+bool options_given(const struct options *options, const char *name)
+{
+    for (unsigned i = 0; options_row(i); i++) {
+        if (strcmp(options_row(i)->name, name) == 0)
+            return options->given >> i & 1;
+    }
+    return false;
 }
 
 enum log_level options_level(const struct options *options)

@@ -11,17 +11,22 @@
 #include "frame.h"
 #include "log.h"
 
-/* Who takes an option: bits. */
+/* Who takes an option: bits. The client has a mode, chosen by an option of that name. */
 enum options_use {
     USE_SERVER = 1 << 0,
-    USE_TALK = 1 << 1, /* the client as a filter or by hand */
+    USE_TALK = 1 << 1,    /* the client as a filter or by hand */
+    USE_LOAD = 1 << 2,    /* --load */
+    USE_MERGE = 1 << 3,   /* --merge */
+    USE_COMPARE = 1 << 4, /* --compare */
+    USE_CLIENT = USE_TALK | USE_LOAD | USE_MERGE | USE_COMPARE
 };
 
-#define OPTIONS_SET_MAX 32 /* --set at most so often */
+#define OPTIONS_SET_MAX 32 /* --set and --fail-if, each at most so often */
 
 enum options_full { FULL_DEFER, FULL_REJECT };
 enum options_fin { FIN_AFTER_REPLIES, FIN_AFTER_EOF, FIN_AFTER_NEVER };
 enum options_family { FAMILY_ANY, FAMILY_4, FAMILY_6 };
+enum options_expect { OPTIONS_ECHO, OPTIONS_ANY, OPTIONS_NONE, OPTIONS_STREAM };
 
 /* What the command line said, defaults filled in. Texts are borrowed from argv. Durations in
  * microseconds, 0: off. */
@@ -39,21 +44,38 @@ struct options {
     const char *journal; /* NULL: none */
     int verbose;         /* -v, -vv */
     bool quiet;
+    /* the server's source, and the load */
+    uint64_t size_bytes; /* -s, 0: not given (64) */
+    uint64_t rate;       /* -r frames/s, 0: as fast as it goes */
+    uint64_t threads;    /* -t, 0: one per processor */
     /* server */
     const char *handler;
-    uint64_t source_bytes; /* -s, 0: not given (64) */
-    uint64_t source_rate;  /* -r frames/s, 0: as fast as it goes */
-    uint64_t max_conns;    /* -m, 0: as many as descriptors allow */
+    uint64_t max_conns; /* -m, 0: as many as descriptors allow */
     enum options_full when_full;
     uint64_t backlog;
     bool reuseport;
     const char *port_file;
     bool one_off;
-    uint64_t threads; /* -t, 0: one per processor */
     /* client */
+    enum options_use mode; /* one of USE_CLIENT's bits; USE_SERVER for the server */
+    bool load, merge, compare;
     const char *stdio;
     enum options_fin fin_after;
     uint64_t connect_timeout_us, reply_timeout_us;
+    /* load */
+    uint64_t connections, connecting;
+    uint64_t connect_rate;    /* 0: as fast as it goes */
+    uint64_t pipeline;        /* -P */
+    uint64_t duration_us;     /* -d, 0: off, or not given (options_given tells) */
+    uint64_t count;           /* -n, 0: no limit */
+    uint64_t frames_per_conn; /* UINT64_MAX: no limit */
+    uint64_t omit_us, interval_us;
+    const char *payload; /* NULL: made */
+    enum options_expect expect;
+    bool json, json_stream;
+    const char *fail_if[OPTIONS_SET_MAX];
+    unsigned fail_if_count;
+    uint64_t given; /* bit 1 << i for row i of the table: it was on the command line */
     /* what is no option */
     int argument_count;
     char **arguments;
@@ -69,6 +91,7 @@ enum options_kind {
     KIND_SIZE,     /* uint64_t bytes, from `min` to `max` */
     KIND_DURATION, /* uint64_t us, from `min` to `max`, or off */
     KIND_SET,      /* --set: repeated, each is kept */
+    KIND_FAIL_IF,  /* --fail-if: the same */
     KIND_VERBOSE,
     KIND_QUIET,
     KIND_HELP,
@@ -101,7 +124,7 @@ enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_FRAME_
 /* Fills *options from the defaults and argv (which may be permuted). Result: an enum
  * options_result, or ERR_SYNTAX / ERR_RANGE with `e`: it names the option, the value, and the
  * program or mode it belongs to ("--backlog belongs to synfind, the server"), or the nearest option
- * for a misspelt one. `program` is USE_SERVER or USE_TALK. */
+ * for a misspelt one. `program` is USE_SERVER or USE_CLIENT, here and below. */
 int options_parse(struct options *options, enum options_use program, int argc, char **argv,
                   struct error *e);
 /* --help to stdout: a usage line, examples, the options of this program from the table with their
@@ -110,6 +133,8 @@ void options_help(enum options_use program);
 /* --version to stdout: "synfin 0.1.0"; the same of the caller. */
 void options_version(enum options_use program);
 
+/* Whether the option of this long name was on the command line. */
+bool options_given(const struct options *options, const char *name);
 /* How much is logged: -q, -v, -vv. */
 enum log_level options_level(const struct options *options);
 /* The codec that -F and --max-frame name. 0, or as frame_codec_parse, the error naming -F. */

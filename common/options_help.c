@@ -24,7 +24,9 @@ static const char client_head[] =
     "    echo hello | synfin localhost 9000      prints hello: each line is a frame\n"
     "    synfin -x localhost 9000                by hand, every frame shown in hex\n"
     "    synfin -F crlf -v mail.example.org 25   lines; each stage of the connection told\n"
-    "    synfin unix:/run/echo.sock < requests > replies\n";
+    "    synfin unix:/run/echo.sock < requests > replies\n"
+    "    synfin --load -c 1000 -r 50k -d 10s localhost 9000\n"
+    "    synfin --compare before.json after.json\n";
 
 static const char units_note[] = "\nTIME: us ms s m h (bare: seconds), or off. SIZE: K M G are "
                                  "1024s. N, RATE: k m g are 1000s.\n";

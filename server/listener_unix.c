@@ -11,18 +11,19 @@
 
 #include "sockopt.h"
 
-static struct sockaddr_un address_of(const char *path)
+/* A name that is no file's: it ends with the socket. */
+static bool is_abstract(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    memcpy(address.sun_path, path, strnlen(path, sizeof address.sun_path));
-    return address;
+    return path[0] == '@';
 }
 
 static int refuse(struct error *e, const struct endpoint *endpoint, int error)
 {
-    error_what(e, "cannot listen on %s: %s", endpoint->text, strerror(error));
-    if (error == ENOENT || error == ENOTDIR)
+    error_what(e, "cannot listen on %s: %s", endpoint->text,
+               error == EADDRINUSE ? "a server is listening there" : strerror(error));
+    if (error == EADDRINUSE)
+        error_mend(e, "ss -xlp src %s shows which", endpoint->path);
+    else if (error == ENOENT || error == ENOTDIR)
         error_mend(e, "its folder is not there: make it first");
     else if (error == EACCES || error == EPERM || error == EROFS)
         error_mend(e, "its folder may not be written to: choose another, or its owner's account");
@@ -32,13 +33,14 @@ static int refuse(struct error *e, const struct endpoint *endpoint, int error)
 /* Whether a server answers at the socket: 1, 0 (stale), or ERR_SYSTEM with errno. */
 static int is_live(const char *path)
 {
-    struct sockaddr_un address = address_of(path);
+    struct sockaddr_un address;
+    socklen_t length = endpoint_unix_address(path, &address);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int result, error;
 
     if (fd < 0)
         return ERR_SYSTEM;
-    result = connect(fd, (struct sockaddr *)&address, sizeof address);
+    result = connect(fd, (struct sockaddr *)&address, length);
     error = result < 0 ? errno : 0;
     close(fd);
     errno = error;
@@ -54,6 +56,8 @@ static int clear_path(const struct endpoint *endpoint, struct error *e)
     struct stat there;
     int live;
 
+    if (is_abstract(endpoint->path))
+        return 0;
     if (lstat(endpoint->path, &there) < 0)
         return errno == ENOENT ? 0 : refuse(e, endpoint, errno);
     if (!S_ISSOCK(there.st_mode)) {
@@ -62,11 +66,8 @@ static int clear_path(const struct endpoint *endpoint, struct error *e)
         return ERR_SYSTEM;
     }
     live = is_live(endpoint->path);
-    if (live == 1) {
-        error_what(e, "cannot listen on %s: a server is listening there", endpoint->text);
-        error_mend(e, "ss -xlp src %s shows which", endpoint->path);
-        return ERR_SYSTEM;
-    }
+    if (live == 1)
+        return refuse(e, endpoint, EADDRINUSE);
     if (live < 0 && errno != ENOENT)
         return refuse(e, endpoint, errno);
     if (unlink(endpoint->path) < 0 && errno != ENOENT)
@@ -79,8 +80,9 @@ int listener_unix_open(struct listener *listener, const struct server_config *co
 {
     const struct endpoint *endpoint = &config->endpoint;
     const struct options *o = config->options;
-    struct sockaddr_un address = address_of(endpoint->path);
-    struct stat made;
+    struct sockaddr_un address;
+    socklen_t length = endpoint_unix_address(endpoint->path, &address);
+    struct stat made = {0};
     int fd;
 
     if (clear_path(endpoint, e) < 0)
@@ -92,8 +94,8 @@ int listener_unix_open(struct listener *listener, const struct server_config *co
         close(fd);
         return ERR_SYSTEM;
     }
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(fd, (int)o->backlog) < 0 || lstat(endpoint->path, &made) < 0) {
+    if (bind(fd, (struct sockaddr *)&address, length) < 0 || listen(fd, (int)o->backlog) < 0 ||
+        (!is_abstract(endpoint->path) && lstat(endpoint->path, &made) < 0)) {
         refuse(e, endpoint, errno);
         close(fd);
         return ERR_SYSTEM;
@@ -109,7 +111,7 @@ void listener_unix_remove(const struct listener *listener)
 {
     struct stat there;
 
-    if (lstat(listener->path, &there) == 0 && there.st_dev == listener->path_device &&
-        there.st_ino == listener->path_inode)
+    if (!is_abstract(listener->path) && lstat(listener->path, &there) == 0 &&
+        there.st_dev == listener->path_device && there.st_ino == listener->path_inode)
         unlink(listener->path);
 }

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "log.h"
 
 struct job {
@@ -145,29 +146,10 @@ int printer_start(struct error *e)
     return 0;
 }
 
-/* A peer's bytes must not drive the terminal. */
-static size_t copy_escaped(uint8_t *to, const uint8_t *from, size_t n)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t used = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if ((from[i] >= 0x20 && from[i] != 0x7f) || from[i] == '\t') {
-            to[used++] = from[i];
-            continue;
-        }
-        to[used++] = '\\';
-        to[used++] = 'x';
-        to[used++] = (uint8_t)hex[from[i] >> 4];
-        to[used++] = (uint8_t)hex[from[i] & 15];
-    }
-    return used;
-}
-
 int printer_put(struct loop *loop, const uint8_t *bytes, size_t n,
                 void (*done)(void *arg, int error), void *arg)
 {
-    struct job *job = malloc(sizeof *job + (printer.terminal ? 4 * n : n) + 1);
+    struct job *job = malloc(sizeof *job + (printer.terminal ? ESCAPE_MAX * n : n) + 1);
 
     if (job == NULL)
         return ERR_MEMORY;
@@ -176,7 +158,7 @@ int printer_put(struct loop *loop, const uint8_t *bytes, size_t n,
     job->arg = arg;
     job->n = n;
     if (printer.terminal)
-        job->n = copy_escaped(job->line, bytes, n);
+        job->n = escape_copy((char *)job->line, bytes, n);
     else if (n > 0)
         memcpy(job->line, bytes, n);
     job->line[job->n++] = '\n';

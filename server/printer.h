@@ -13,9 +13,9 @@
 /* Starts the thread. 0, or ERR_SYSTEM with `e` (standard output is closed, no thread). */
 int printer_start(struct error *e);
 
-/* Prints `n` bytes (copied) as a line: as they are, or with control bytes escaped if standard
- * output is a terminal. `done` runs once, later, in `loop`, with 0 or the errno of the write; or,
- * after printer_stop, in its caller's thread with ECANCELED. 0 or ERR_MEMORY. */
+/* Prints `n` bytes (copied) as a line: as they are, or, if standard output is a
+ * terminal, escaped (escape.h). `done` runs once, later, in `loop`, with 0 or the errno of the
+ * write; or, after printer_stop, in its caller's thread with ECANCELED. 0 or ERR_MEMORY. */
 int printer_put(struct loop *loop, const uint8_t *bytes, size_t n,
                 void (*done)(void *arg, int error), void *arg);
 

@@ -74,12 +74,12 @@ static int check_handler(struct server_config *config, struct error *e)
         return ERR_SYNTAX;
     config->handler_setup = (struct handler_setup){
         .codec = &config->conn.codec,
-        .source_bytes = o->source_bytes > 0 ? o->source_bytes : SOURCE_BYTES_DEFAULT,
-        .source_rate = o->source_rate,
+        .source_bytes = o->size_bytes > 0 ? o->size_bytes : SOURCE_BYTES_DEFAULT,
+        .source_rate = o->rate,
     };
-    if (config->handler != &handler_source && (o->source_bytes > 0 || o->source_rate > 0)) {
+    if (config->handler != &handler_source && (o->size_bytes > 0 || o->rate > 0)) {
         error_what(e, "%s belongs to -H source, and the handler is %s",
-                   o->source_bytes > 0 ? "-s" : "-r", o->handler);
+                   o->size_bytes > 0 ? "-s" : "-r", o->handler);
         error_mend(e, "leave it out, or say -H source");
         return ERR_SYNTAX;
     }

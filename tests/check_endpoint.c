@@ -111,6 +111,12 @@ START_TEST(unix_paths)
         words[0] = "unix:a:b c"; /* a path holds what it likes */
         ck_assert_int_eq(parse(&endpoint, server, words, &e), 0);
         ck_assert_str_eq(endpoint.path, "a:b c");
+        words[0] = "unix:@name";
+        ck_assert_int_eq(parse(&endpoint, server, words, &e), 0);
+        struct sockaddr_un address;
+        ck_assert_uint_eq(endpoint_unix_address(endpoint.path, &address),
+                          offsetof(struct sockaddr_un, sun_path) + strlen("@name"));
+        ck_assert_mem_eq(address.sun_path, "\0name", 5);
         words[0] = word;
         memset(word + 5, 'p', 108);
         ck_assert_int_eq(parse(&endpoint, server, words, &e), ERR_RANGE);
@@ -140,6 +146,7 @@ static const struct bad bad[] = {
     {{"unix:/x", "1"}, CLIENT, ERR_SYNTAX, "too many arguments: '1'", "alone"},
     {{"unix:"}, CLIENT, ERR_SYNTAX, "no path", "unix:PATH"},
     {{"unix:"}, SERVER, ERR_SYNTAX, "no path", "unix:PATH"},
+    {{"unix:@"}, SERVER, ERR_SYNTAX, "unix:@ has no name", "unix:PATH"},
     {{""}, CLIENT, ERR_SYNTAX, "address is empty", "HOST PORT"},
     {{""}, SERVER, ERR_SYNTAX, "address is empty", "write PORT"},
     {{":"}, CLIENT, ERR_SYNTAX, "port is empty", "HOST PORT"},

@@ -37,12 +37,24 @@ static void add_program(enum options_use program)
     add(options_program(program));
 }
 
-/* Parses the texts up to NULL as the program's command line. */
-static int parse(enum options_use program, ...)
+/* The option that chooses the mode, or NULL. */
+static const char *mode_option(enum options_use use)
 {
+    return use == USE_LOAD      ? "--load"
+           : use == USE_MERGE   ? "--merge"
+           : use == USE_COMPARE ? "--compare"
+                                : NULL;
+}
+
+/* Parses the texts up to NULL as the command line of the program, or of the client's mode. */
+static int parse(enum options_use use, ...)
+{
+    enum options_use program = use == USE_SERVER ? USE_SERVER : USE_CLIENT;
     va_list texts;
     add_program(program);
-    va_start(texts, program);
+    if (mode_option(use))
+        add(mode_option(use));
+    va_start(texts, use);
     for (const char *word; (word = va_arg(texts, const char *));)
         add(word);
     va_end(texts);
@@ -50,17 +62,21 @@ static int parse(enum options_use program, ...)
     return options_parse(&options, program, argc, argv, &e);
 }
 
-/* A program that takes the row, or, with `other`, one that does not (0: all take it). */
+/* A program or mode that takes the row; below, a program that does not (0: all take it). */
 static enum options_use program_of(const struct options_row *row)
 {
-    return row->use & USE_TALK ? USE_TALK : USE_SERVER;
+    for (enum options_use use = USE_TALK; use <= USE_COMPARE; use *= 2) {
+        if (row->use & use)
+            return use;
+    }
+    return USE_SERVER;
 }
 
 static enum options_use other_program(const struct options_row *row)
 {
-    if (row->use == USE_TALK)
+    if (!(row->use & USE_SERVER))
         return USE_SERVER;
-    return row->use == USE_SERVER ? USE_TALK : 0;
+    return row->use == USE_SERVER ? USE_CLIENT : 0;
 }
 
 static const char *long_form(const struct options_row *row)
@@ -92,6 +108,7 @@ static const char *good_value(const struct options_row *row)
         return "7s";
     case KIND_TEXT:
     case KIND_SET:
+    case KIND_FAIL_IF:
         return "text";
     case KIND_FLAG:
     case KIND_CHOICE:
@@ -208,11 +225,44 @@ START_TEST(options_of_the_other_program)
     enum options_use other = other_program(row);
     if (!other)
         return;
-    const char *belongs = other == USE_TALK ? "belongs to synfind" : "belongs to synfin,";
+    const char *belongs = other == USE_CLIENT ? "belongs to synfind" : "belongs to synfin,";
     told(parse(other, long_form(row), good_value(row), NULL), long_form(row), belongs);
     told(parse(other, long_form(row), NULL), long_form(row), belongs);
     if (row->letter)
         told(parse(other, letter_form(row), good_value(row), NULL), letter_form(row), belongs);
+}
+END_TEST
+
+/* Whether the option chooses a mode, and so belongs to none of the others. */
+static bool is_mode(const struct options_row *row)
+{
+    const char *option = mode_option(row->use);
+    return option && strcmp(option + 2, row->name) == 0;
+}
+
+/* In every mode that does not take it, an option of the client's is refused by name. */
+START_TEST(options_of_another_mode)
+{
+    const struct options_row *row = options_row((unsigned)_i);
+    for (enum options_use use = USE_TALK; use <= USE_COMPARE && row->use & USE_CLIENT; use *= 2) {
+        if (row->use & use || is_mode(row))
+            continue;
+        told(parse(use, long_form(row), good_value(row), NULL), long_form(row),
+             "belongs to synfin ");
+    }
+}
+END_TEST
+
+START_TEST(one_mode_only)
+{
+    told(parse(USE_LOAD, "--merge", NULL), "--merge", "--load");
+    told(parse(USE_COMPARE, "--load", NULL), "--compare", "--load");
+    ck_assert_int_eq(parse(USE_CLIENT, NULL), OPTIONS_RUN);
+    ck_assert_int_eq(options.mode, USE_TALK);
+    for (enum options_use use = USE_LOAD; use <= USE_COMPARE; use *= 2) {
+        ck_assert_int_eq(parse(use, NULL), OPTIONS_RUN);
+        ck_assert_int_eq(options.mode, use);
+    }
 }
 END_TEST
 
@@ -272,7 +322,9 @@ END_TEST
 
 START_TEST(defaults)
 {
-    for (enum options_use program = USE_SERVER; program <= USE_TALK; program *= 2) {
+    static const enum options_use programs[] = {USE_SERVER, USE_CLIENT};
+    for (unsigned p = 0; p < 2; p++) {
+        enum options_use program = programs[p];
         ck_assert_int_eq(parse(program, NULL), OPTIONS_RUN);
         ck_assert_str_eq(options.frame, "u32be");
         ck_assert_str_eq(options.stdio, "line");
@@ -283,8 +335,16 @@ START_TEST(defaults)
         ck_assert_uint_eq(options.idle_timeout_us, 0);
         ck_assert_uint_eq(options.linger_timeout_us, 5000000);
         ck_assert_uint_eq(options.drain_timeout_us, 30000000);
-        ck_assert_uint_eq(options.source_bytes, 0);
-        ck_assert_uint_eq(options.source_rate, 0);
+        ck_assert_uint_eq(options.size_bytes, 0);
+        ck_assert_uint_eq(options.rate, 0);
+        ck_assert_uint_eq(options.connections, 10);
+        ck_assert_uint_eq(options.connecting, 64);
+        ck_assert_uint_eq(options.pipeline, 1);
+        ck_assert_uint_eq(options.duration_us, 0);
+        ck_assert_uint_eq(options.frames_per_conn, UINT64_MAX);
+        ck_assert_uint_eq(options.interval_us, 1000000);
+        ck_assert_int_eq(options.expect, OPTIONS_ECHO);
+        ck_assert_uint_eq(options.given, 0);
         ck_assert_uint_eq(options.max_conns, 0);
         ck_assert_uint_eq(options.backlog, 4096);
         ck_assert_uint_eq(options.threads, 0);
@@ -309,8 +369,8 @@ START_TEST(server_values_arrive)
     ck_assert_str_eq(options.frame, "line");
     ck_assert_uint_eq(options.max_frame_bytes, 4096);
     ck_assert_str_eq(options.handler, "source");
-    ck_assert_uint_eq(options.source_bytes, 1024);
-    ck_assert_uint_eq(options.source_rate, 50000);
+    ck_assert_uint_eq(options.size_bytes, 1024);
+    ck_assert_uint_eq(options.rate, 50000);
     ck_assert_uint_eq(options.max_conns, 7);
     ck_assert_int_eq(options.when_full, FULL_REJECT);
     ck_assert_uint_eq(options.backlog, 9);
@@ -322,9 +382,37 @@ START_TEST(server_values_arrive)
 }
 END_TEST
 
+START_TEST(load_values_arrive)
+{
+    ck_assert_int_eq(parse(USE_LOAD, "-c", "1k", "--connecting", "8", "--connect-rate=2k", "-P32",
+                           "-d", "off", "-n", "1m", "--frames-per-conn", "0", "-r", "50k", "-s",
+                           "1K", "-t2", "-i", "100ms", "-O", "2s", "--payload", "file", "--expect",
+                           "any", "-J", "--fail-if", "a > 1", "--fail-if", "b < 2", NULL),
+                     OPTIONS_RUN);
+    ck_assert_uint_eq(options.connections, 1000);
+    ck_assert_uint_eq(options.connecting, 8);
+    ck_assert_uint_eq(options.connect_rate, 2000);
+    ck_assert_uint_eq(options.pipeline, 32);
+    ck_assert_uint_eq(options.duration_us, 0);
+    ck_assert(options_given(&options, "duration") && !options_given(&options, "max-frame"));
+    ck_assert_uint_eq(options.count, 1000000);
+    ck_assert_uint_eq(options.frames_per_conn, 0);
+    ck_assert_uint_eq(options.rate, 50000);
+    ck_assert_uint_eq(options.size_bytes, 1024);
+    ck_assert_uint_eq(options.threads, 2);
+    ck_assert_uint_eq(options.interval_us, 100000);
+    ck_assert_uint_eq(options.omit_us, 2000000);
+    ck_assert_str_eq(options.payload, "file");
+    ck_assert_int_eq(options.expect, OPTIONS_ANY);
+    ck_assert(options.json && !options.json_stream);
+    ck_assert_uint_eq(options.fail_if_count, 2);
+    ck_assert_str_eq(options.fail_if[1], "b < 2");
+}
+END_TEST
+
 START_TEST(client_values_arrive)
 {
-    ck_assert_int_eq(parse(USE_TALK, "localhost", "--stdio=hex", "9000", "--fin-after", "eof",
+    ck_assert_int_eq(parse(USE_CLIENT, "localhost", "--stdio=hex", "9000", "--fin-after", "eof",
                            "--connect-timeout", "1", "--reply-timeout", "OFF", "--idle-timeout",
                            "2m", "--linger-timeout", "3ms", "--drain-timeout", "1.5s", "-4",
                            "--set", "nodelay", "--set", "rcvbuf=8K", "-vv", NULL),
@@ -349,21 +437,21 @@ END_TEST
 
 START_TEST(the_last_one_wins)
 {
-    parse(USE_TALK, "-F", "line", "-F", "crlf", "-4", "-6", "--fin-after=eof", "--fin-after=never",
-          NULL);
+    parse(USE_CLIENT, "-F", "line", "-F", "crlf", "-4", "-6", "--fin-after=eof",
+          "--fin-after=never", NULL);
     ck_assert_str_eq(options.frame, "crlf");
     ck_assert_int_eq(options.family, FAMILY_6);
     ck_assert_int_eq(options.fin_after, FIN_AFTER_NEVER);
-    parse(USE_TALK, "-v", "-q", NULL);
+    parse(USE_CLIENT, "-v", "-q", NULL);
     ck_assert(options.quiet && options.verbose == 0);
-    parse(USE_TALK, "-q", "-vvv", NULL);
+    parse(USE_CLIENT, "-q", "-vvv", NULL);
     ck_assert(!options.quiet && options.verbose == 2);
 }
 END_TEST
 
 START_TEST(frame_list)
 {
-    ck_assert_int_eq(parse(USE_TALK, "--frame", "list", NULL), OPTIONS_FRAME_LIST);
+    ck_assert_int_eq(parse(USE_CLIENT, "--frame", "list", NULL), OPTIONS_FRAME_LIST);
     ck_assert_int_eq(parse(USE_SERVER, "-Flist", NULL), OPTIONS_FRAME_LIST);
     ck_assert_int_eq(parse(USE_SERVER, "-Flist", "--frame=line", NULL), OPTIONS_RUN);
 }
@@ -371,7 +459,7 @@ END_TEST
 
 START_TEST(what_follows_two_dashes_is_no_option)
 {
-    ck_assert_int_eq(parse(USE_TALK, "-x", "--", "-h", "--nonsense", NULL), OPTIONS_RUN);
+    ck_assert_int_eq(parse(USE_CLIENT, "-x", "--", "-h", "--nonsense", NULL), OPTIONS_RUN);
     ck_assert(options.trace);
     ck_assert_int_eq(options.argument_count, 2);
     ck_assert_str_eq(options.arguments[0], "-h");
@@ -380,19 +468,18 @@ END_TEST
 
 START_TEST(unknown_options)
 {
-    told(parse(USE_TALK, "-Z", NULL), "-Z", "no option");
-    told(parse(USE_TALK, "-xZ", NULL), "-Z", "no option");
-    told(parse(USE_TALK, "-f", "line", NULL), "-f", "no option");
+    told(parse(USE_CLIENT, "-Z", NULL), "-Z", "no option");
+    told(parse(USE_CLIENT, "-xZ", NULL), "-Z", "no option");
+    told(parse(USE_CLIENT, "-f", "line", NULL), "-f", "no option");
     ck_assert(strstr(e.mend, "-F is --frame"));
-    ck_assert_int_eq(parse(USE_TALK, "--", NULL), OPTIONS_RUN);
-    told(parse(USE_TALK, "--=5", NULL), "--", "no option");
-    told(parse(USE_TALK, "--quite-something-else", NULL), "--quite-something-else", "no option");
+    ck_assert_int_eq(parse(USE_CLIENT, "--", NULL), OPTIONS_RUN);
+    told(parse(USE_CLIENT, "--=5", NULL), "--", "no option");
+    told(parse(USE_CLIENT, "--quite-something-else", NULL), "--quite-something-else", "no option");
     ck_assert(strstr(e.mend, "synfin --help"));
     told(parse(USE_SERVER, "--max", "5", NULL), "--max", "no option");
     ck_assert(strstr(e.mend, "--max-frame or --max-conns"));
     /* what later versions may have is no option of this one */
-    told(parse(USE_TALK, "--load", NULL), "--load", "no option");
-    told(parse(USE_TALK, "--probe", NULL), "--probe", "no option");
+    told(parse(USE_CLIENT, "--probe", NULL), "--probe", "no option");
 }
 END_TEST
 
@@ -401,32 +488,32 @@ START_TEST(an_endless_option_is_cut)
     static char name[3000];
     memset(name, 'y', sizeof name - 1);
     memcpy(name, "--", 2);
-    ck_assert_int_eq(parse(USE_TALK, name, NULL), ERR_SYNTAX);
-    ck_assert_int_eq(parse(USE_TALK, "--max-frame", name + 2, NULL), ERR_SYNTAX);
-    ck_assert_int_eq(parse(USE_TALK, "--fin-after", name + 2, NULL), ERR_SYNTAX);
+    ck_assert_int_eq(parse(USE_CLIENT, name, NULL), ERR_SYNTAX);
+    ck_assert_int_eq(parse(USE_CLIENT, "--max-frame", name + 2, NULL), ERR_SYNTAX);
+    ck_assert_int_eq(parse(USE_CLIENT, "--fin-after", name + 2, NULL), ERR_SYNTAX);
     ck_assert_int_eq(strncmp(e.what, "--fin-after: 'yyy", 17), 0);
 }
 END_TEST
 
 START_TEST(set_is_taken_so_often)
 {
-    add_program(USE_TALK);
+    add_program(USE_CLIENT);
     for (int i = 0; i < OPTIONS_SET_MAX; i++) {
         add("--set");
         add("nodelay");
     }
-    ck_assert_int_eq(options_parse(&options, USE_TALK, argc, argv, &e), OPTIONS_RUN);
+    ck_assert_int_eq(options_parse(&options, USE_CLIENT, argc, argv, &e), OPTIONS_RUN);
     ck_assert_uint_eq(options.set_count, OPTIONS_SET_MAX);
     add("--set");
     add("nodelay");
-    told(options_parse(&options, USE_TALK, argc, argv, &e), "--set", "nodelay");
+    told(options_parse(&options, USE_CLIENT, argc, argv, &e), "--set", "nodelay");
 }
 END_TEST
 
 START_TEST(no_command_line_at_all)
 {
     char *none[] = {NULL};
-    ck_assert_int_eq(options_parse(&options, USE_TALK, 0, none, NULL), OPTIONS_RUN);
+    ck_assert_int_eq(options_parse(&options, USE_CLIENT, 0, none, NULL), OPTIONS_RUN);
     ck_assert_int_eq(options.argument_count, 0);
 }
 END_TEST
@@ -448,12 +535,15 @@ int main(void)
     tcase_add_loop_test(each, missing_and_needless_values, 0, rows);
     tcase_add_loop_test(each, bad_values, 0, rows);
     tcase_add_loop_test(each, options_of_the_other_program, 0, rows);
+    tcase_add_loop_test(each, options_of_another_mode, 0, rows);
     tcase_add_loop_test(each, names_in_full_only, 0, rows);
     tcase_add_loop_test(each, misspelt_names, 0, rows);
     tcase_add_loop_test(each, no_name_or_letter_twice, 0, rows);
     tcase_add_test(whole, defaults);
     tcase_add_test(whole, server_values_arrive);
     tcase_add_test(whole, client_values_arrive);
+    tcase_add_test(whole, load_values_arrive);
+    tcase_add_test(whole, one_mode_only);
     tcase_add_test(whole, the_last_one_wins);
     tcase_add_test(whole, frame_list);
     tcase_add_test(whole, what_follows_two_dashes_is_no_option);

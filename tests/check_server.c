@@ -160,6 +160,26 @@ START_TEST(unix_socket_is_made_and_removed)
 }
 END_TEST
 
+START_TEST(abstract_unix_socket)
+{
+    char address[64];
+    snprintf(address, sizeof(address), "unix:@synfin-check-%ld", (long)getpid());
+    struct program *server = start_at(address, NULL);
+    pair_await_err(server, "listening on unix:@");
+    struct program *second = start_at(address, NULL);
+    ck_assert_int_eq(pair_wait(second), 71);
+    serving_expect_err(second, "a server is listening there; ss -xlp src @synfin-check-");
+    struct program *client = pair_client("hello\n", address, NULL);
+    ck_assert_msg(pair_wait(client) == 0, "%s", pair_err(client));
+    ck_assert_str_eq(pair_out(client, NULL), "hello\n");
+    ck_assert_int_ne(access(address + strlen("unix:"), F_OK), 0);
+    ck_assert_int_eq(pair_stop(server), 0);
+    client = pair_client("", address, NULL);
+    ck_assert_int_eq(pair_wait(client), 7);
+    serving_expect_err(client, "nobody listens on it");
+}
+END_TEST
+
 START_TEST(stale_unix_socket_is_replaced)
 {
     name_unix();
@@ -338,6 +358,7 @@ int main(void)
     tcase_add_test(tc, second_server_is_refused);
     tcase_add_test(tc, reuseport_shares);
     tcase_add_test(tc, unix_socket_is_made_and_removed);
+    tcase_add_test(tc, abstract_unix_socket);
     tcase_add_test(tc, stale_unix_socket_is_replaced);
     tcase_add_test(tc, live_unix_socket_is_refused);
     tcase_add_test(tc, other_file_is_refused);

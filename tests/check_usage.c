@@ -59,6 +59,7 @@ static const char *bad_value(const struct options_row *row)
     case KIND_SIZE:
     case KIND_DURATION:
     case KIND_SET:
+    case KIND_FAIL_IF:
         return "nonsense";
     case KIND_TEXT:
         return strcmp(row->name, "port-file") == 0 ? "" : "nonsense";
@@ -80,7 +81,7 @@ START_TEST(a_bad_value)
     snprintf(name, sizeof name, "--%s", row->name);
     snprintf(together, sizeof together, "%s=%s", name, bad_value(row));
     for (int server = 0; server < 2; server++) {
-        bool taken = row->use & (server ? USE_SERVER : USE_TALK);
+        bool taken = row->use & (server ? USE_SERVER : USE_CLIENT);
         const char *const arguments[] = {together, server ? "0" : "localhost:9", NULL};
         /* codec and handler are judged by their own modules, which name the letter */
         bool by_letter = taken && row->kind == KIND_TEXT && row->letter;
@@ -144,7 +145,6 @@ static const struct wrong {
     {false, {"--set", "defer-accept=5s", "localhost:9"}, "belongs to synfind, the server"},
     {true, {"--set", "syncnt=3", "0"}, "belongs to synfin, the client"},
     /* options that a later version may have are no options of this one */
-    {false, {"--load", "localhost:9"}, "--load is no option"},
     {false, {"--probe", "localhost:9"}, "--probe is no option"},
     {false, {"--bind", "127.0.0.1", "localhost:9"}, "--bind is no option"},
     {true, {"0", "--", "cat"}, "'cat'"},

@@ -1,0 +1,413 @@
+#include "config.h"
+
+#include "load_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "report.h"
+#include "text.h"
+#include "units.h"
+
+#define LARGE_BODY 4096 /* handling one takes so long that the time is looked up anew */
+
+/* --- a life's end, in figures --- */
+
+static void note_failure(struct load_worker *worker, const struct life *life)
+{
+    struct result *result = &worker->result;
+    struct error e = {"", ""};
+
+    result->failed++;
+    atomic_fetch_add_explicit(&worker->load->failed, 1, memory_order_relaxed);
+    if (life->fate >= result->failure_fate)
+        return;
+    report_explain(life, worker->load->config, &e);
+    result->failure_fate = life->fate;
+    result->failure_phase = life->failed_at;
+    load_failure_text(result, &e);
+}
+
+static void account(struct load_worker *worker, const struct life *life)
+{
+    struct result *result = &worker->result;
+
+    result->fates[life->fate]++;
+    result->closed_first[life->closed_first]++;
+    result->time_wait[life->time_wait]++;
+    result->bytes_in += life->bytes_in;
+    result->bytes_out += life->bytes_out;
+    if (life->fate != FATE_CLEAN)
+        note_failure(worker, life);
+    else
+        histogram_record(
+            result->stages[STAGE_DRAIN_LINGER],
+            1000 * (life_phase_us(life, PHASE_DRAIN) + life_phase_us(life, PHASE_LINGER)));
+}
+
+/* Frames that were sent and will not be answered count with the time they have waited. */
+static void lose(struct load_slot *slot, uint64_t now_ns)
+{
+    struct load_worker *worker = slot->worker;
+
+    worker->owed -= slot->in_flight;
+    for (; slot->in_flight > 0; slot->in_flight--) {
+        uint64_t number = slot->sent - slot->in_flight;
+        uint64_t sent_ns = load_send_ns(slot, number);
+        uint64_t intended_ns = load_intended_ns(slot, number);
+        if (intended_ns < worker->load->plan.counted_ns)
+            continue;
+        worker->result.lost++;
+        histogram_record(worker->round_trip, now_ns - intended_ns);
+        if (worker->load->plan.shape.rate > 0)
+            histogram_record(worker->result.stages[STAGE_FROM_SEND], now_ns - sent_ns);
+    }
+}
+
+/* --- its beginning --- */
+
+static void off_the_way(struct load_slot *slot)
+{
+    if (slot->on_its_way) {
+        slot->on_its_way = false;
+        slot->worker->on_their_way--;
+        load_worker_look(slot->worker);
+    }
+}
+
+/* Not even the memory for a life. */
+static void no_life(struct load_slot *slot)
+{
+    struct load_worker *worker = slot->worker;
+    struct life life;
+
+    life_init(&life, SIDE_CLIENT, 0);
+    life_fail(&life, FATE_MEMORY, "out of memory for a connection");
+    life_move(&life, PHASE_CLOSE, "no memory");
+    life_end(&life, "no memory");
+    account(worker, &life);
+    life_fini(&life);
+    slot->state = SLOT_GONE;
+    load_send_forgo(slot);
+}
+
+void load_conn_dial(struct load_slot *slot)
+{
+    struct load_worker *worker = slot->worker;
+    const struct client_config *config = worker->load->config;
+
+    slot->conn = conn_new(worker->loop, &config->conn, &load_owner, slot, 0);
+    if (slot->conn == NULL) {
+        no_life(slot);
+        return;
+    }
+    slot->state = SLOT_DIALING;
+    slot->on_its_way = true;
+    worker->on_their_way++;
+    worker->live++;
+    slot->dial = dial_new(worker->loop, slot->conn, config, worker->load->addresses);
+    if (slot->dial == NULL)
+        conn_fail(slot->conn, FATE_MEMORY, "out of memory to connect");
+}
+
+static bool make_ring(struct load_slot *slot)
+{
+    const struct load_worker *worker = slot->worker;
+
+    slot->sent_ns = 0;
+    if (worker->ring_mask == 0 || !worker->load->plan.answers)
+        return true;
+    slot->ring_ns = malloc((worker->ring_mask + 1) * sizeof *slot->ring_ns);
+    return slot->ring_ns != NULL;
+}
+
+static bool has_ring(const struct load_slot *slot)
+{
+    return slot->worker->ring_mask != 0 && slot->worker->load->plan.answers;
+}
+
+static void note_open(struct load_slot *slot)
+{
+    struct load_worker *worker = slot->worker;
+    const struct life *life = conn_life(slot->conn);
+
+    worker->open++;
+    worker->result.opened++;
+    atomic_fetch_add_explicit(&worker->load->up, 1, memory_order_relaxed);
+    histogram_record(worker->result.stages[STAGE_CONNECT],
+                     1000 * life_phase_us(life, PHASE_CONNECT));
+    if (worker->result.address[0] == '\0')
+        life_address_text(worker->result.address, &life->remote);
+}
+
+static void on_open(struct conn *conn)
+{
+    struct load_slot *slot = conn_arg(conn);
+
+    dial_free(slot->dial);
+    slot->dial = NULL;
+    slot->state = SLOT_OPEN;
+    note_open(slot);
+    if (!make_ring(slot)) {
+        slot->state = SLOT_ENDING;
+        conn_fail(conn, FATE_MEMORY, "out of memory for %u frames in flight",
+                  (unsigned)slot->worker->ring_mask + 1);
+        return;
+    }
+    if (slot->worker->stopping)
+        load_conn_finish(slot, "the load has ended");
+    else if (slot->worker->producing)
+        load_conn_begin(slot);
+    /* One that sends at once is on its way until its first reply. */
+    if (slot->in_flight == 0)
+        off_the_way(slot);
+}
+
+void load_conn_begin(struct load_slot *slot)
+{
+    if (slot->state != SLOT_OPEN)
+        return;
+    if (slot->worker->load->plan.shape.frames_per_conn == 0)
+        load_conn_finish(slot, "no frames are sent");
+    else
+        load_send_more(slot, clock_ns());
+}
+
+/* --- its end --- */
+
+void load_conn_finish(struct load_slot *slot, const char *why)
+{
+    slot->state = SLOT_ENDING;
+    conn_drain(slot->conn, false, why);
+}
+
+void load_conn_stop(struct load_slot *slot)
+{
+    if (slot->state == SLOT_OPEN && slot->in_flight == 0)
+        load_conn_finish(slot, "the load has ended");
+}
+
+void load_conn_lose_patience(struct load_slot *slot)
+{
+    char text[UNITS_TEXT];
+
+    if (slot->state == SLOT_OPEN && slot->in_flight > 0) {
+        slot->state = SLOT_ENDING;
+        conn_fail(slot->conn, FATE_REPLY_TIMEOUT, "no reply in %s",
+                  units_text_duration(text, slot->worker->load->config->options->reply_timeout_us));
+    }
+}
+
+static void on_drain(struct conn *conn)
+{
+    struct load_slot *slot = conn_arg(conn);
+
+    slot->state = SLOT_ENDING;
+    conn_nothing_owed(conn);
+}
+
+static void on_peer_done(struct conn *conn)
+{
+    struct load_slot *slot = conn_arg(conn);
+    const struct load_worker *worker = slot->worker;
+    char owed[64], sent[64];
+
+    if (slot->state != SLOT_OPEN)
+        return;
+    slot->state = SLOT_ENDING;
+    units_plural(sent, sizeof sent, conn_life(conn)->frames_out, "frame");
+    if (slot->in_flight > 0)
+        conn_fail(conn, FATE_UNANSWERED, "the peer's FIN came after %s of ours; %s unanswered",
+                  sent, units_plural(owed, sizeof owed, slot->in_flight, "frame"));
+    else if (worker->load->plan.sends && !worker->stopping)
+        conn_fail(conn, FATE_UNANSWERED, "the peer's FIN came after %s of ours, with more to send",
+                  sent);
+}
+
+/* What the slot does next. */
+static void after_life(struct load_slot *slot, const struct life *life)
+{
+    struct load_worker *worker = slot->worker;
+    bool was_open = (life->phases & 1u << PHASE_TRANSFER) != 0;
+    bool again = worker->load->plan.churns && was_open && worker->producing &&
+                 slot->sent < load_send_limit(slot);
+
+    slot->conn = NULL;
+    worker->live--;
+    worker->open -= was_open;
+    if (again) {
+        load_worker_queue(slot);
+    } else {
+        slot->state = SLOT_GONE;
+        load_send_forgo(slot);
+    }
+}
+
+static void on_closed(struct conn *conn, struct life *life)
+{
+    struct load_slot *slot = conn_arg(conn);
+    struct load_worker *worker = slot->worker;
+
+    (void)conn;
+    worker->batch_conn = NULL; /* the next one may have its address */
+    if (slot->in_flight > 0)
+        lose(slot, clock_ns());
+    if ((life->phases & 1u << PHASE_TRANSFER) == 0)
+        dial_free(slot->dial);
+    else if (has_ring(slot))
+        free(slot->ring_ns);
+    account(worker, life);
+    if (worker->load->journal != NULL)
+        journal_put(worker->load->journal, life);
+    after_life(slot, life);
+    if (slot->on_its_way)
+        off_the_way(slot);
+    else
+        load_worker_look(worker);
+}
+
+/* --- replies --- */
+
+/* When the bytes of this frame were read: the clock is asked once for all frames of a read. */
+static uint64_t read_ns(struct load_worker *worker, const struct conn *conn,
+                        const struct life *life, size_t n)
+{
+    if (worker->batch_conn != conn || worker->batch_bytes != life->bytes_in || n >= LARGE_BODY) {
+        worker->batch_conn = conn;
+        worker->batch_bytes = life->bytes_in;
+        worker->now_ns = clock_ns();
+        if (worker->now_ns - worker->quiet_since_ns >= LOAD_SILENCE_NS && worker->owed > 0)
+            load_silence_note(worker, worker->now_ns);
+        worker->quiet_since_ns = worker->now_ns;
+    }
+    return worker->now_ns;
+}
+
+/* What stands at this place of the bytes, for a person. */
+static const char *bytes_at(char *buf, size_t size, const uint8_t *bytes, size_t n, size_t at)
+{
+    if (at >= n)
+        snprintf(buf, size, "its end");
+    else
+        text_hex(buf, size, bytes + at, n - at < 8 ? n - at : 8);
+    return buf;
+}
+
+static void tell_difference(struct load_slot *slot, uint64_t number, const uint8_t *got, size_t n,
+                            size_t at)
+{
+    struct load_worker *worker = slot->worker;
+    struct payload_body body;
+    char expected[40], came[40], which[32], where[32];
+
+    payload_body(worker->load->plan.payload, load_slot_connection(slot), number, &body);
+    memcpy(worker->body, body.stamp, body.stamp_length);
+    memcpy(worker->body + body.stamp_length, body.rest, body.rest_length);
+    struct result *result = &worker->result;
+    char detail[sizeof result->differed_detail];
+    snprintf(
+        detail, sizeof detail,
+        "the reply to frame %s of connection %llu differs at byte %s: sent %s, came %s",
+        units_text_count(which, number + 1), (unsigned long long)load_slot_connection(slot) + 1,
+        units_text_count(where, at),
+        bytes_at(expected, sizeof expected, worker->body, body.stamp_length + body.rest_length, at),
+        bytes_at(came, sizeof came, got, n, at));
+    if (result->differed_detail[0] == '\0')
+        snprintf(result->differed_detail, sizeof result->differed_detail, "%s", detail);
+    struct error e = {"", ""};
+    error_what(&e, "%s", detail);
+    error_mend(&e, "--expect any, if this service does not send back what it gets");
+    slot->state = SLOT_ENDING;
+    report_fail(slot->conn, FATE_DIFFERED, &e);
+}
+
+static void unasked(struct load_slot *slot)
+{
+    struct error e = {"", ""};
+
+    slot->worker->result.replies++;
+    if (slot->worker->load->plan.shape.expect != EXPECT_ECHO || slot->state != SLOT_OPEN)
+        return;
+    slot->worker->result.differed++;
+    error_what(&e, "a frame more came than the %llu that were sent",
+               (unsigned long long)conn_life(slot->conn)->frames_out);
+    error_mend(&e, "--expect any, if this service does not send back what it gets");
+    slot->state = SLOT_ENDING;
+    report_fail(slot->conn, FATE_DIFFERED, &e);
+}
+
+static void first_reply(struct load_slot *slot, uint64_t took_ns)
+{
+    histogram_record(slot->worker->result.stages[STAGE_FIRST_FRAME], took_ns);
+    off_the_way(slot);
+}
+
+static bool is_finished(const struct load_slot *slot, const struct life *life)
+{
+    return slot->in_flight == 0 && slot->state == SLOT_OPEN &&
+           (slot->worker->stopping ||
+            life->frames_out >= slot->worker->load->plan.shape.frames_per_conn);
+}
+
+static void on_reply(struct load_slot *slot, const struct life *life, uint64_t now_ns,
+                     const uint8_t *body, size_t n)
+{
+    struct load_worker *worker = slot->worker;
+    const struct load_plan *plan = &worker->load->plan;
+    uint64_t number = slot->sent - slot->in_flight;
+    uint64_t sent_ns = load_send_ns(slot, number);
+    uint64_t intended_ns = plan->shape.rate > 0 ? load_intended_ns(slot, number) : sent_ns;
+    size_t at;
+
+    slot->in_flight--;
+    worker->owed--;
+    worker->replied++;
+    if (intended_ns >= plan->counted_ns) {
+        worker->result.replies++;
+        histogram_record(worker->round_trip, now_ns - intended_ns);
+        if (plan->shape.rate > 0)
+            histogram_record(worker->result.stages[STAGE_FROM_SEND], now_ns - sent_ns);
+    }
+    if (plan->shape.expect == EXPECT_ECHO &&
+        !payload_equal(plan->payload, load_slot_connection(slot), number, body, n, &at)) {
+        worker->result.differed++;
+        tell_difference(slot, number, body, n, at);
+        return;
+    }
+    if (life->accepted == 1)
+        first_reply(slot, now_ns - sent_ns);
+    load_send_more(slot, now_ns);
+    if (is_finished(slot, life))
+        load_conn_finish(slot, "all its frames are answered");
+}
+
+static void on_frame(struct conn *conn, const uint8_t *body, size_t n)
+{
+    struct load_slot *slot = conn_arg(conn);
+    struct load_worker *worker = slot->worker;
+    const struct life *life = conn_life(conn);
+    uint64_t now_ns = read_ns(worker, conn, life, n);
+
+    if (slot->in_flight > 0)
+        on_reply(slot, life, now_ns, body, n);
+    else if (worker->load->plan.answers)
+        unasked(slot);
+    else if (worker->producing && now_ns >= worker->load->plan.counted_ns)
+        worker->result.replies++;
+}
+
+static void on_room(struct conn *conn)
+{
+    load_send_more(conn_arg(conn), clock_ns());
+}
+
+const struct conn_owner load_owner = {
+    .open = on_open,
+    .frame = on_frame,
+    .room = on_room,
+    .drain = on_drain,
+    .peer_done = on_peer_done,
+    .closed = on_closed,
+};

@@ -1,0 +1,399 @@
+#include "config.h"
+
+#include "load_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+
+static const struct timespec a_while = {.tv_nsec = 10000000};
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+void load_timer_set(struct event *timer, uint64_t at_ns)
+{
+    uint64_t now = clock_ns();
+    /* Rounded up: woken a moment too early, the loop would turn for nothing. */
+    uint64_t wait_us = at_ns > now ? (at_ns - now + 999) / 1000 : 0;
+    struct timeval tv = {.tv_sec = (time_t)(wait_us / 1000000),
+                         .tv_usec = (suseconds_t)(wait_us % 1000000)};
+    event_add(timer, &tv);
+}
+
+static void post(struct load_worker *worker, void (*fn)(void *load))
+{
+    while (loop_post(worker->load->loop, fn, worker->load) < 0)
+        nanosleep(&a_while, NULL); /* without memory for a letter there is nothing better */
+}
+
+/* --- connecting --- */
+
+void load_worker_queue(struct load_slot *slot)
+{
+    struct load_worker *worker = slot->worker;
+
+    slot->state = SLOT_WAITING;
+    slot->next = NULL;
+    *worker->last_waiting = slot;
+    worker->last_waiting = &slot->next;
+}
+
+static struct load_slot *next_waiting(struct load_worker *worker)
+{
+    struct load_slot *slot = worker->first_waiting;
+
+    worker->first_waiting = slot->next;
+    if (worker->first_waiting == NULL)
+        worker->last_waiting = &worker->first_waiting;
+    return slot;
+}
+
+/* Whether --connect-rate lets this worker's next connection go; if not, the timer is set. */
+static bool rate_allows(struct load_worker *worker)
+{
+    const struct load *load = worker->load;
+    const struct schedule rate = {.start_ns = load->first_connect_us * 1000,
+                                  .rate = load->plan.shape.connect_rate,
+                                  .connections = 1};
+    if (rate.rate == 0)
+        return true;
+    uint64_t place = worker->number + worker->dialed * worker->cursor.stride;
+    uint64_t due_ns = schedule_place_ns(&rate, place);
+    if (due_ns <= clock_ns())
+        return true;
+    load_timer_set(worker->connect_timer, due_ns);
+    return false;
+}
+
+static void admit(struct load_worker *worker)
+{
+    while (worker->first_waiting != NULL && worker->on_their_way < worker->on_their_way_most &&
+           rate_allows(worker)) {
+        worker->dialed++;
+        load_conn_dial(next_waiting(worker));
+    }
+}
+
+static void connect_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    admit(arg);
+}
+
+void load_worker_connect(void *arg)
+{
+    struct load_worker *worker = arg;
+
+    for (uint32_t i = 0; i < worker->count && !worker->stopping; i++)
+        load_worker_queue(&worker->slots[i]);
+    load_worker_look(worker);
+}
+
+/* --- the end of sending, and of all --- */
+
+static void give_up_waiting(struct load_worker *worker)
+{
+    while (worker->first_waiting != NULL)
+        next_waiting(worker)->state = SLOT_GONE;
+}
+
+static void patience_passed(struct deadline *deadline)
+{
+    struct load_worker *worker =
+        (struct load_worker *)(void *)((char *)deadline - offsetof(struct load_worker, patience));
+
+    if (worker->owed == 0)
+        return;
+    if (worker->replied == worker->patience_replied)
+        for (uint32_t i = 0; i < worker->count; i++)
+            load_conn_lose_patience(&worker->slots[i]);
+    else
+        load_worker_await(worker);
+}
+
+void load_worker_await(struct load_worker *worker)
+{
+    worker->patience_replied = worker->replied;
+    /* Without memory for it, ^C ends the wait. */
+    (void)deadline_set(worker->loop, &worker->patience,
+                       worker->load->config->options->reply_timeout_us, patience_passed);
+}
+
+static void stop_measuring(struct load_worker *worker)
+{
+    const struct load_plan *plan = &worker->load->plan;
+    uint64_t now = clock_ns();
+
+    if (plan->shape.rate > 0)
+        load_send_due(worker, now < plan->end_ns ? now : plan->end_ns);
+    worker->producing = false;
+    /* The frames of an open loop are those due by the end, however late this is noticed. */
+    worker->stopped_ns = plan->shape.rate > 0 && now > plan->end_ns ? plan->end_ns : now;
+    if (worker->counting) {
+        worker->result.busiest_thread_us = (thread_cpu_ns() - worker->cpu_from_ns) / 1000;
+        load_slice_close(worker, worker->slices, now);
+        load_worker_bytes(worker, &worker->bytes_in_stopped, NULL);
+    }
+}
+
+void load_worker_stop(void *arg)
+{
+    struct load_worker *worker = arg;
+
+    if (worker->stopping)
+        return;
+    worker->stopping = true;
+    if (worker->producing)
+        stop_measuring(worker);
+    give_up_waiting(worker);
+    event_del(worker->connect_timer);
+    event_del(worker->send_timer);
+    event_del(worker->end_timer);
+    if (worker->load->live != NULL)
+        load_timer_set(worker->tick_timer, clock_ns() + 1000 * LOAD_LIVE_US);
+    else
+        event_del(worker->tick_timer);
+    for (uint32_t i = 0; i < worker->count; i++)
+        load_conn_stop(&worker->slots[i]);
+    if (worker->owed > 0)
+        load_worker_await(worker);
+    post(worker, load_worker_stopped);
+    load_worker_look(worker);
+}
+
+void load_worker_give_up(void *arg)
+{
+    struct load_worker *worker = arg;
+
+    for (uint32_t i = 0; i < worker->count; i++)
+        if (worker->slots[i].state == SLOT_DIALING)
+            conn_fail(worker->slots[i].conn, FATE_ABORTED, "interrupted before it was connected");
+    load_worker_stop(worker);
+}
+
+void load_worker_cut(void *arg)
+{
+    struct load_worker *worker = arg;
+
+    load_worker_stop(worker);
+    for (uint32_t i = 0; i < worker->count; i++)
+        if (worker->slots[i].conn != NULL)
+            conn_fail(worker->slots[i].conn, FATE_ABORTED, "the second interrupt cut it");
+}
+
+static void finish(struct load_worker *worker)
+{
+    worker->done_told = true;
+    event_del(worker->tick_timer);
+    deadline_unset(&worker->patience);
+    load_slice_close(worker, LOAD_SLICE_LAST, clock_ns());
+    post(worker, load_worker_done);
+}
+
+void load_worker_look(struct load_worker *worker)
+{
+    if (!worker->stopping)
+        admit(worker);
+    if (!worker->up_told && worker->first_waiting == NULL && worker->on_their_way == 0) {
+        worker->up_told = true;
+        post(worker, load_worker_up);
+    }
+    bool idle = worker->live == 0 && worker->first_waiting == NULL;
+    if (!worker->stopping && worker->producing && (idle || worker->left == 0))
+        load_worker_stop(worker); /* which looks again */
+    else if (worker->stopping && idle && !worker->done_told)
+        finish(worker);
+}
+
+/* --- measuring --- */
+
+void load_worker_bytes(const struct load_worker *worker, uint64_t *in, uint64_t *out)
+{
+    uint64_t sum_in = worker->result.bytes_in, sum_out = worker->result.bytes_out;
+
+    for (uint32_t i = 0; i < worker->count; i++) {
+        const struct load_slot *slot = &worker->slots[i];
+        if (slot->conn != NULL) {
+            sum_in += conn_life(slot->conn)->bytes_in;
+            sum_out += conn_life(slot->conn)->bytes_out;
+        }
+    }
+    if (in != NULL)
+        *in = sum_in;
+    if (out != NULL)
+        *out = sum_out;
+}
+
+static void begin_counting(struct load_worker *worker)
+{
+    worker->counting = true;
+    worker->cpu_from_ns = thread_cpu_ns();
+    if (worker->load->plan.shape.omit_us > 0)
+        load_worker_bytes(worker, &worker->bytes_in_before, &worker->bytes_out_before);
+    load_slice_begin(worker);
+}
+
+static void tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct load_worker *worker = arg;
+    const struct load_plan *plan = &worker->load->plan;
+    uint64_t now = clock_ns();
+
+    (void)fd;
+    (void)what;
+    if (worker->stopping)
+        load_slice_close(worker, LOAD_SLICE_LAST, now);
+    else if (!worker->counting)
+        begin_counting(worker);
+    else
+        load_slice_tick(worker, now);
+    if (worker->stopping)
+        load_timer_set(worker->tick_timer, now + 1000 * LOAD_LIVE_US);
+    else if (plan->tick_ns > 0)
+        load_timer_set(worker->tick_timer, plan->counted_ns + (worker->slices + 1) * plan->tick_ns);
+}
+
+static void end_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    load_worker_stop(arg);
+}
+
+static void send_due(evutil_socket_t fd, short what, void *arg)
+{
+    struct load_worker *worker = arg;
+    const struct load_plan *plan = &worker->load->plan;
+
+    (void)fd;
+    (void)what;
+    if (!worker->producing) {
+        worker->producing = true;
+        if (plan->counted_ns == plan->start_ns)
+            tick(-1, 0, worker);
+        if (plan->shape.rate == 0)
+            for (uint32_t i = 0; i < worker->count; i++)
+                load_conn_begin(&worker->slots[i]);
+    }
+    if (plan->shape.rate > 0)
+        load_send_due(worker, clock_ns());
+    load_worker_look(worker);
+}
+
+void load_worker_measure(void *arg)
+{
+    struct load_worker *worker = arg;
+    const struct load_plan *plan = &worker->load->plan;
+
+    if (worker->stopping)
+        return;
+    load_timer_set(worker->send_timer, plan->start_ns);
+    if (plan->counted_ns > plan->start_ns)
+        load_timer_set(worker->tick_timer, plan->counted_ns);
+    if (plan->end_ns != UINT64_MAX)
+        load_timer_set(worker->end_timer, plan->end_ns);
+}
+
+/* --- making one --- */
+
+static int make_timers(struct load_worker *worker)
+{
+    struct event_base *base = loop_base(worker->loop);
+
+    worker->connect_timer = evtimer_new(base, connect_due, worker);
+    worker->send_timer = evtimer_new(base, send_due, worker);
+    worker->tick_timer = evtimer_new(base, tick, worker);
+    worker->end_timer = evtimer_new(base, end_due, worker);
+    return worker->connect_timer != NULL && worker->send_timer != NULL &&
+                   worker->tick_timer != NULL && worker->end_timer != NULL
+               ? 0
+               : ERR_MEMORY;
+}
+
+static int make_figures(struct load_worker *worker)
+{
+    const struct load_plan *plan = &worker->load->plan;
+    struct result *result = &worker->result;
+    bool rate = plan->shape.rate > 0;
+
+    result_init(result);
+    worker->round_trip = histogram_new();
+    if (worker->round_trip == NULL || result_stage(result, STAGE_CONNECT) == NULL ||
+        result_stage(result, STAGE_FIRST_FRAME) == NULL ||
+        result_stage(result, STAGE_DRAIN_LINGER) == NULL || result_stage(result, STAGE_LAG) == NULL)
+        return ERR_MEMORY;
+    if (rate && (result_stage(result, STAGE_FROM_SEND) == NULL ||
+                 result_stage(result, STAGE_SLOT_WAIT) == NULL))
+        return ERR_MEMORY;
+    if (plan->payload != NULL)
+        worker->body = malloc(payload_longest(plan->payload) + 1);
+    return plan->payload != NULL && worker->body == NULL ? ERR_MEMORY : 0;
+}
+
+static void make_shares(struct load_worker *worker)
+{
+    const struct result_shape *shape = &worker->load->plan.shape;
+
+    worker->cursor = (struct schedule_cursor){
+        .first = worker->number, .stride = shape->threads, .count = worker->count};
+    worker->on_their_way_most =
+        (uint32_t)schedule_share(shape->connecting, shape->threads, worker->number);
+    while (worker->ring_mask + 1 < shape->pipeline)
+        worker->ring_mask = worker->ring_mask * 2 + 1;
+    worker->left = shape->count > 0 ? 0 : UINT64_MAX;
+    for (uint32_t i = 0; i < worker->count && shape->count > 0; i++)
+        worker->left += load_send_limit(&worker->slots[i]);
+}
+
+int load_worker_init(struct load_worker *worker, struct load *load, unsigned number,
+                     struct error *e)
+{
+    const struct result_shape *shape = &load->plan.shape;
+
+    worker->load = load;
+    worker->number = number;
+    worker->last_waiting = &worker->first_waiting;
+    worker->count = (uint32_t)schedule_share(shape->connections, shape->threads, number);
+    worker->cursor.stride = shape->threads;
+    worker->slots = calloc(worker->count, sizeof *worker->slots);
+    worker->loop = loop_new(e);
+    if (worker->loop == NULL)
+        return ERR_SYSTEM;
+    if (worker->slots == NULL || make_timers(worker) < 0 || make_figures(worker) < 0) {
+        error_what(e, "out of memory for %u connections", (unsigned)worker->count);
+        return ERR_MEMORY;
+    }
+    for (uint32_t i = 0; i < worker->count; i++)
+        worker->slots[i].worker = worker;
+    make_shares(worker);
+    return 0;
+}
+
+static void free_timer(struct event *timer)
+{
+    if (timer != NULL)
+        event_free(timer);
+}
+
+void load_worker_fini(struct load_worker *worker)
+{
+    free_timer(worker->connect_timer);
+    free_timer(worker->send_timer);
+    free_timer(worker->tick_timer);
+    free_timer(worker->end_timer);
+    free(worker->slots);
+    free(worker->body);
+    free(worker->round_trip);
+    result_fini(&worker->result);
+    if (worker->loop != NULL)
+        loop_free(worker->loop);
+}
