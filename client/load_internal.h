@@ -196,8 +196,6 @@ void load_worker_queue(struct load_slot *slot);
 /* Does what has become due: lets slots dial, as far as --connecting and --connect-rate allow; tells
  * the main loop when all are up, and when none is left. */
 void load_worker_look(struct load_worker *worker);
-/* Waits --reply-timeout for replies, once more. */
-void load_worker_await(struct load_worker *worker);
 /* Bytes on the wire so far; either may be NULL. */
 void load_worker_bytes(const struct load_worker *worker, uint64_t *in, uint64_t *out);
 void load_timer_set(struct event *timer, uint64_t at_ns);
@@ -222,8 +220,9 @@ void load_conn_lose_patience(struct load_slot *slot);
 
 /* load_send.c: sends what may be sent now on an open connection. */
 void load_send_more(struct load_slot *slot, uint64_t now_ns);
-/* An open loop: sends all that was due at `until_ns`, and sets the timer for what comes next. */
-void load_send_due(struct load_worker *worker, uint64_t until_ns);
+/* An open loop: sends what was due at `until_ns`, so much of it as one turn may, and sets the timer
+ * for what comes next. Result: whether more was due. */
+bool load_send_due(struct load_worker *worker, uint64_t until_ns);
 /* When a frame was sent, which is in flight; when it was meant to be (without a schedule the same).
  */
 uint64_t load_send_ns(const struct load_slot *slot, uint64_t number);

@@ -157,7 +157,7 @@ static void send_place(struct load_worker *worker, uint64_t due_ns, uint64_t now
     finish_sent(slot);
 }
 
-void load_send_due(struct load_worker *worker, uint64_t until_ns)
+bool load_send_due(struct load_worker *worker, uint64_t until_ns)
 {
     const struct schedule *schedule = &worker->load->plan.schedule;
     uint64_t now_ns = clock_ns();
@@ -174,6 +174,7 @@ void load_send_due(struct load_worker *worker, uint64_t until_ns)
     uint64_t next = schedule_cursor_place(&worker->cursor, schedule);
     if (next < schedule->limit && !worker->stopping)
         load_timer_set(worker->send_timer, schedule_place_ns(schedule, next));
+    return next < due;
 }
 
 uint64_t load_send_due_count(const struct load_slot *slot, uint64_t now_ns)

@@ -106,21 +106,22 @@ static void give_up_waiting(struct load_worker *worker)
         next_waiting(worker)->state = SLOT_GONE;
 }
 
+static void await_replies(struct load_worker *worker);
+
 static void patience_passed(struct deadline *deadline)
 {
     struct load_worker *worker =
         (struct load_worker *)(void *)((char *)deadline - offsetof(struct load_worker, patience));
+    bool silent = worker->owed > 0 && worker->replied == worker->patience_replied;
 
-    if (worker->owed == 0)
-        return;
-    if (worker->replied == worker->patience_replied)
-        for (uint32_t i = 0; i < worker->count; i++)
-            load_conn_lose_patience(&worker->slots[i]);
-    else
-        load_worker_await(worker);
+    for (uint32_t i = 0; i < worker->count && silent; i++)
+        load_conn_lose_patience(&worker->slots[i]);
+    if (!silent)
+        await_replies(worker);
 }
 
-void load_worker_await(struct load_worker *worker)
+/* For --reply-timeout without any reply on all connections. */
+static void await_replies(struct load_worker *worker)
 {
     worker->patience_replied = worker->replied;
     /* Without memory for it, ^C ends the wait. */
@@ -133,8 +134,8 @@ static void stop_measuring(struct load_worker *worker)
     const struct load_plan *plan = &worker->load->plan;
     uint64_t now = clock_ns();
 
-    if (plan->shape.rate > 0)
-        load_send_due(worker, now < plan->end_ns ? now : plan->end_ns);
+    while (plan->shape.rate > 0 && load_send_due(worker, now < plan->end_ns ? now : plan->end_ns))
+        ;
     worker->producing = false;
     /* The frames of an open loop are those due by the end, however late this is noticed. */
     worker->stopped_ns = plan->shape.rate > 0 && now > plan->end_ns ? plan->end_ns : now;
@@ -165,7 +166,7 @@ void load_worker_stop(void *arg)
     for (uint32_t i = 0; i < worker->count; i++)
         load_conn_stop(&worker->slots[i]);
     if (worker->owed > 0)
-        load_worker_await(worker);
+        await_replies(worker);
     post(worker, load_worker_stopped);
     load_worker_look(worker);
 }
@@ -264,9 +265,17 @@ static void tick(evutil_socket_t fd, short what, void *arg)
 
 static void end_due(evutil_socket_t fd, short what, void *arg)
 {
+    struct load_worker *worker = arg;
+    uint64_t end_ns = worker->load->plan.end_ns;
+
     (void)fd;
     (void)what;
-    load_worker_stop(arg);
+    /* A timer may be early by as much as the loop's own idea of the time is old: the last frames
+     * of a schedule would not be due yet. */
+    if (clock_ns() < end_ns)
+        load_timer_set(worker->end_timer, end_ns);
+    else
+        load_worker_stop(worker);
 }
 
 static void send_due(evutil_socket_t fd, short what, void *arg)
@@ -301,6 +310,8 @@ void load_worker_measure(void *arg)
         load_timer_set(worker->tick_timer, plan->counted_ns);
     if (plan->end_ns != UINT64_MAX)
         load_timer_set(worker->end_timer, plan->end_ns);
+    else if (plan->answers)
+        await_replies(worker); /* else a silent peer would keep it for good */
 }
 
 /* --- making one --- */

@@ -96,16 +96,19 @@ static void try_reply_timeout(const struct life *life, const struct client_confi
     char ours[UNITS_TEXT], theirs[UNITS_TEXT];
     body = body > head ? body - head : 0;
     const char *other = frame_other_order(&config->conn.codec, body, &reads);
+    bool load = config->options->load;
     if (life->bytes_in > 0)
         error_mend(e,
                    "-F: what came back is no whole frame of %s (--frame list; -x); or "
                    "--reply-timeout 30s",
                    config->conn.codec.name);
     else if (other != NULL)
-        error_mend(e,
-                   "-F %s (such a peer reads our %s as %s and waits); or --reply-timeout 30s; "
-                   "or --fin-after eof",
-                   other, units_text_count(ours, body), units_text_exact_bytes(theirs, reads));
+        error_mend(e, "-F %s (such a peer reads our %s as %s and waits); or --reply-timeout 30s%s",
+                   other, units_text_count(ours, body), units_text_exact_bytes(theirs, reads),
+                   load ? "; or --expect none" : "; or --fin-after eof");
+    else if (load)
+        error_mend(e, "another -F (--frame list); or --reply-timeout 30s; or --expect none, if "
+                      "it does not answer");
     else
         error_mend(e, "--fin-after eof if it reads to the end first; another -F (--frame list); "
                       "or --reply-timeout 30s");

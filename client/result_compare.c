@@ -13,8 +13,10 @@
 
 #define LABEL 17
 #define CELL 10
-#define NAME_MAX_COLUMNS 20
+#define NAME_BYTES 20
 #define INTERVALS_MIN 3 /* so many figures show a spread */
+#define NO_CHANGE 1e9   /* from nothing to something */
+#define NOISE_MIN 0.01  /* a few intervals show less than there is */
 #define STALLED 10      /* so many times the median: what came in between, not noise */
 
 struct comparison {
@@ -113,8 +115,12 @@ static void change_text(char buf[UNITS_TEXT], double change, const char *none)
 {
     double percent = change * 100, size = percent < 0 ? -percent : percent;
     bool fine = size < 0.95 || (size > 99 && size < 100);
-    if (change >= 1e6 || change != change)
+    if (change >= NO_CHANGE)
         strcpy(buf, none);
+    else if (size < 0.05)
+        strcpy(buf, "0 %");
+    else if (change >= 9.995)
+        snprintf(buf, UNITS_TEXT, "x%.0f", change + 1);
     else
         snprintf(buf, UNITS_TEXT, fine ? "%+.1f %%" : "%+.0f %%", percent);
 }
@@ -125,7 +131,7 @@ static void stalls(struct page *page, const char *name, const struct spread *spr
     if (spread->stalled == 0)
         return;
     units_plural(text, sizeof text, spread->stalled, "stalled interval");
-    page_part(page, *some ? "; " : " (", "%s: %s of %zu", name, text,
+    page_part(page, *some ? "; " : " ", "%s%s: %s of %zu", *some ? "" : "(", name, text,
               spread->told + spread->stalled);
     *some = true;
 }
@@ -141,8 +147,8 @@ static void judgement(struct comparison *comparison, const struct spread spreads
         page_part(page, "", "%s (too few intervals)", comparison->none);
         return;
     }
-    bool same = (change < 0 ? -change : change) <= noise;
-    page_part(page, "", "%.*f %%: %s", noise < 0.00995 ? 1 : 0, noise * 100,
+    bool same = (change < 0 ? -change : change) <= (noise > NOISE_MIN ? noise : NOISE_MIN);
+    page_part(page, "", "%.*f %%: %s", noise < 0.0095 ? 1 : 0, noise * 100,
               same                             ? "no difference"
               : (change > 0) == more_is_better ? "better"
                                                : "worse");
@@ -176,7 +182,7 @@ static int figure_row(struct comparison *comparison, const char *label, const ch
 {
     struct spread spreads[2];
     char change[UNITS_TEXT];
-    double by = before > 0 ? (after - before) / before : 1e6;
+    double by = before > 0 ? (after - before) / before : NO_CHANGE;
     if (figure && spreads_of(comparison, figure, spreads) < 0)
         return ERR_MEMORY;
     change_text(change, by, comparison->none);
@@ -302,22 +308,26 @@ static int rows(struct comparison *comparison)
 }
 
 /* A file's name without folders and ".json", as a column's heading. */
-static void short_name(char buf[NAME_MAX_COLUMNS + 1], const char *name)
+static void short_name(char buf[NAME_BYTES + 1], const char *name)
 {
     const char *base = strrchr(name, '/');
     base = base && base[1] != '\0' ? base + 1 : name;
     size_t n = strlen(base);
     if (n > 5 && strcmp(base + n - 5, ".json") == 0)
         n -= 5;
-    snprintf(buf, NAME_MAX_COLUMNS + 1, "%.*s", (int)(n < NAME_MAX_COLUMNS ? n : NAME_MAX_COLUMNS),
-             base);
+    if (n > NAME_BYTES) {
+        n = NAME_BYTES;
+        while (n > 0 && ((unsigned char)base[n] & 0xc0) == 0x80)
+            n--;
+    }
+    snprintf(buf, NAME_BYTES + 1, "%.*s", (int)n, base);
 }
 
 int result_compare(const struct result *before, const struct result *after, const char *before_name,
                    const char *after_name, const struct result_style *style, FILE *out,
                    struct error *e)
 {
-    char names[2][NAME_MAX_COLUMNS + 1];
+    char names[2][NAME_BYTES + 1];
     int rc = result_shape_check(&before->shape, before_name, &after->shape, after_name, false, e);
     if (rc < 0)
         return rc;

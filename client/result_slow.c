@@ -11,6 +11,10 @@
 #define MS 1000000ULL
 #define SECOND (1000 * MS)
 
+/* A silence is told where it is long enough for a person to notice, or where so many of a hundred
+ * frames waited in it that it is what the p99 says. */
+#define STALL_US 50000
+#define STALL_PERCENT 1
 /* A tail is told where it is so many times the median, and long enough for a person to notice. */
 #define TAIL_TIMES 10
 #define TAIL_NS (10 * MS)
@@ -53,7 +57,8 @@ static bool stall(struct result *result)
 {
     const struct result_stall *stall = &result->stall;
     char from[UNITS_TEXT], to[UNITS_TEXT], late[UNITS_TEXT], waiting[64], at[32];
-    if (stall->to_us == 0)
+    if (stall->to_us == 0 || (stall->to_us - stall->from_us < STALL_US &&
+                              stall->waiting * 100 < result->sent * STALL_PERCENT))
         return false;
     uint64_t lag_ns = result_share_ns(result, STAGE_LAG, 1.0);
     slow_at(result, PHASE_TRANSFER);
@@ -62,7 +67,7 @@ static bool stall(struct result *result)
                     units_text_duration(to, stall->to_us),
                     units_plural(waiting, sizeof waiting, stall->waiting, "frame"));
     /* A pause of this machine looks the same, but for its own loops being late by as much. */
-    if (lag_ns / 1000 * 2 > stall->to_us - stall->from_us) {
+    if (lag_ns / 1000 * 2 > stall->to_us - stall->from_us && !result->client_limited) {
         result_evidence_add(result, "; this client itself was late by up to %s",
                             units_text_ns(late, lag_ns));
         result_try(result, "this machine paused (or SIGSTOP of the client): less load on it, or "

@@ -35,10 +35,9 @@ static void shape(struct telling *telling)
     char n[NAME_BYTES], in_flight[NAME_BYTES];
 
     page_begin(page, "", 0);
+    page_part(page, "", "%s", result->target);
     if (result->address[0] != '\0' && strcmp(result->address, result->target) != 0)
-        page_part(page, "", "%s = %s", result->target, result->address);
-    else
-        page_part(page, "", "%s", result->target);
+        page_part(page, " ", "= %s", result->address);
     page_part(page, "   ", "%s", asked->codec);
     if (asked->size_bytes > 0 && asked->expect != EXPECT_STREAM && asked->frames_per_conn > 0)
         page_part(page, "   ", "%s", units_text_bytes(n, asked->size_bytes));
@@ -48,9 +47,6 @@ static void shape(struct telling *telling)
                   units_plural(in_flight, sizeof in_flight, asked->pipeline, "frame"));
     else
         page_part(page, "   ", "%s", n);
-    if (result_churns(result) && asked->frames_per_conn > 0)
-        page_part(page, ", ", "closed after %s",
-                  units_plural(n, sizeof n, asked->frames_per_conn, "frame"));
     page_end(page);
 }
 
@@ -71,7 +67,7 @@ static void way(struct telling *telling)
 {
     struct page *page = &telling->page;
     const struct result_shape *asked = &telling->result->shape;
-    char time[UNITS_TEXT];
+    char time[UNITS_TEXT], n[NAME_BYTES];
 
     page_begin(page, "", 0);
     page_part(page, "", "%s", loop_words(asked));
@@ -82,6 +78,9 @@ static void way(struct telling *telling)
     if (asked->omit_us > 0)
         page_part(page, "; ", "the first %s not counted",
                   units_text_duration(time, asked->omit_us));
+    if (result_churns(telling->result) && asked->frames_per_conn > 0)
+        page_part(page, "; ", "each closed after %s",
+                  units_plural(n, sizeof n, asked->frames_per_conn, "frame"));
     page_end(page);
 }
 

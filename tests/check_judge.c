@@ -216,6 +216,18 @@ END_TEST
 
 /* --- slow --- */
 
+/* One that was short, and that few frames waited in, is not what there is to say. */
+START_TEST(hardly_stalled)
+{
+    r.stall = (struct result_stall){6200000, 6212000, 240, 1795356133612345};
+    result_judge(&r);
+    ck_assert(!r.verdict.slow);
+    r.stall.waiting = 5001;
+    result_judge(&r);
+    ck_assert(r.verdict.slow);
+}
+END_TEST
+
 START_TEST(stalled)
 {
     open_loop();
@@ -467,6 +479,7 @@ int main(void)
     tcase_add_test(tc, the_longest);
     tc = tcase(suite, "slow");
     tcase_add_test(tc, stalled);
+    tcase_add_test(tc, hardly_stalled);
     tcase_add_test(tc, syn_again);
     tcase_add_test(tc, slow_connects);
     tcase_add_test(tc, rate_not_reached);
