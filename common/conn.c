@@ -12,9 +12,12 @@
 
 #include "clock.h"
 #include "frame_buffer.h"
+#include "frame_simple.h"
 #include "log.h"
 #include "trace.h"
 #include "units.h"
+
+#define SIMPLE_MOST 2048 /* longer bodies may be worth not copying */
 
 /* What happened, by libevent's name and ours (-vv). */
 static void tell(const struct conn *c, const char *what, const char *by)
@@ -54,14 +57,19 @@ static void trace(const struct conn *c, char direction, uint64_t number, const u
     }
 }
 
+static void stamp_first(struct conn *c)
+{
+    if (c->life.first_frame_us == 0) {
+        c->life.first_frame_us = clock_us();
+    }
+}
+
 static void hand_over(struct conn *c, const struct frame_view *view)
 {
     struct life *life = &c->life;
     life->discarded += c->discard;
     life->accepted += !c->discard;
-    if (life->first_frame_us == 0) {
-        life->first_frame_us = clock_us();
-    }
+    stamp_first(c);
     if (c->config->trace) {
         const uint8_t *end = view->body + view->body_length;
         trace(c, '<', life_frames_in(life), view->wire, (size_t)(view->body - view->wire),
@@ -131,6 +139,15 @@ static int pump_chain(struct conn *c, struct frame_state *decoder, size_t *used,
     transport_hold(&c->transport, chain.iov_base, chain.iov_len);
     while (*used < chain.iov_len && takes_input(c)) {
         const uint8_t *wire = (const uint8_t *)chain.iov_base + *used;
+        size_t total, head = c->config->codec.width;
+        if (c->simple && !c->discard &&
+            frame_simple_find(&c->config->codec, wire, chain.iov_len - *used, &total)) {
+            *used += total;
+            c->life.accepted++;
+            stamp_first(c);
+            c->owner->frame(c, wire + head, total - head);
+            continue;
+        }
         result =
             frame_decode(&c->config->codec, decoder, wire, chain.iov_len - *used, &found, fault);
         if (result != 1) {
@@ -360,6 +377,7 @@ struct conn *conn_new(struct loop *loop, const struct conn_config *config,
     c->first_in = config->codec.first != NULL && config->side == SIDE_SERVER;
     c->first_out = config->codec.first != NULL && config->side == SIDE_CLIENT;
     c->sent_told = true;
+    c->simple = frame_is_simple(&config->codec) && !config->trace && !log_on(LOG_LEVEL_CALL);
     life_init(&c->life, config->side, queue_us);
     if (config->path != NULL) {
         life_set_path(&c->life, config->path);
@@ -422,7 +440,7 @@ static int send_failed(struct conn *c, int result, const struct frame_fault *fau
     return result;
 }
 
-static bool takes_output(const struct conn *c, struct error *e)
+static inline bool takes_output(const struct conn *c, struct error *e)
 {
     if (conn_is_live(c) && c->life.phase != PHASE_LINGER && !c->output_dead) {
         return true;
@@ -437,11 +455,30 @@ static void count_sent(struct conn *c, size_t wire)
     c->life.bytes_out += wire;
     c->life.frames_out++;
     c->smallest_out = c->smallest_out == 0 || small < c->smallest_out ? small : c->smallest_out;
-    c->sent_told = false;
-    c->transport.tells_sent = c->owner->room != NULL || c->life.phase == PHASE_DRAIN;
+    if (c->sent_told || !c->transport.tells_sent) {
+        c->sent_told = false;
+        c->transport.tells_sent = c->owner->room != NULL || c->life.phase == PHASE_DRAIN;
+    }
     if (transport_unsent(&c->transport) >= CONN_OUTPUT_HIGH) {
         c->room_wanted = true;
     }
+}
+
+/* The common case: a short frame that follows others. */
+static bool send_simple(struct conn *c, const uint8_t *body, size_t n)
+{
+    const struct frame_codec *codec = &c->config->codec;
+    uint8_t *to = c->simple && n > 0 && n <= SIMPLE_MOST
+                      ? transport_room(&c->transport, codec->width + n)
+                      : NULL;
+
+    if (to == NULL || !frame_simple_put(codec, to, n)) {
+        return false;
+    }
+    memcpy(to + codec->width, body, n);
+    transport_took(&c->transport, codec->width + n);
+    count_sent(c, codec->width + n);
+    return true;
 }
 
 int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
@@ -452,6 +489,9 @@ int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
 
     if (!takes_output(c, e)) {
         return ERR_CLOSED;
+    }
+    if (send_simple(c, body, n)) {
+        return 0;
     }
     encoder.first = c->first_out;
     int result = frame_encode(&c->config->codec, &encoder, body, n, &wrap, &fault);

@@ -26,6 +26,10 @@ static uint64_t unacked_data(const struct conn *c)
 void conn_restart_deadline(struct conn *c)
 {
     uint64_t length_us = 0;
+    if (c->life.phase == PHASE_TRANSFER && c->config->idle_us == 0 && c->deadline.queue == NULL &&
+        !c->eof && !c->output_dead) {
+        return; /* none is wanted and none is set: by far the most common */
+    }
     if (conn_is_live(c) && !c->paused) {
         length_us = c->life.phase == PHASE_LINGER || c->output_dead ? c->config->linger_us
                     : c->life.phase == PHASE_DRAIN || c->eof        ? c->config->drain_us

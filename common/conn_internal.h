@@ -29,6 +29,7 @@ struct conn {
     uint64_t handled_bytes; /* decoded and drained from the input */
     uint32_t smallest_out;  /* the smallest frame sent, wire bytes; saturates; 0: none */
     int broken;      /* errno that ended the connection, told once the input has been handed over */
+    bool simple : 1; /* the codec is one of frame_simple.h's, and frames are not told one by one */
     bool woken : 1;  /* `wake` is queued at the loop */
     bool opened : 1; /* owner->open has run */
     bool paused : 1; /* by the owner */

@@ -36,20 +36,20 @@
 #define POOL_MOST 64
 
 struct fastio {
+    struct transport_gather gather; /* first; its `sender`: whose bytes are gathered, or NULL */
     struct loop *loop;
     SLIST_HEAD(, transport_lease) pool;
     unsigned pooled;
     struct transport *serving; /* whose read callback runs */
-    struct transport *sender;  /* whose bytes are gathered, or NULL */
-    size_t copied;             /* into `gather` */
     unsigned part_count;
+    uint8_t *run;      /* the copies from here to gather.at are no part yet */
     bool lies_outside; /* some part is neither in `gather` nor lasting */
     const uint8_t *held, *held_end;
     struct reapable later;
     bool later_asked;
     struct iovec parts[PARTS_MOST];
     bool lasts[PARTS_MOST];
-    uint8_t gather[GATHER_BYTES];
+    uint8_t copies[GATHER_BYTES];
     uint8_t scratch[SCRATCH_BYTES];
 };
 
@@ -79,6 +79,8 @@ static struct fastio *fastio_of(struct loop *loop)
             memset(f, 0, offsetof(struct fastio, parts));
             f->loop = loop;
             f->later.reap = flush_later;
+            f->gather.at = f->run = f->copies;
+            f->gather.end = f->copies + GATHER_BYTES;
             loop_attach(loop, f, fastio_free);
         }
     }
@@ -202,60 +204,63 @@ static void append_rest(struct fastio *f, struct transport *t, size_t sent)
     }
 }
 
-/* Sends what is gathered, whosever it is. */
-static void flush(struct fastio *f)
-{
-    struct transport *t = f->sender;
-    struct msghdr message = {.msg_iov = f->parts, .msg_iovlen = f->part_count};
-    ssize_t sent;
-
-    if (t == NULL) {
-        return;
-    }
-    if (f->part_count == 1) {
-        sent = send(t->fd, f->parts[0].iov_base, f->parts[0].iov_len, MSG_NOSIGNAL);
-    } else {
-        sent = sendmsg(t->fd, &message, MSG_NOSIGNAL);
-    }
-    int error = errno;
-    bool all = sent == (ssize_t)t->gathered;
-    f->sender = NULL;
-    t->gathered = 0;
-    if (sent < 0 && error != EAGAIN && error != EINTR) {
-        /* The bytes stay in the output, so that they are counted as not sent. */
-        t->failed = true;
-    }
-    if (!all) {
-        append_rest(f, t, sent < 0 ? 0 : (size_t)sent);
-    }
-    if (t->failed && sent < 0 && take(t) == 0) {
-        report(t, BEV_EVENT_WRITING, error);
-    }
-    f->copied = 0;
-    f->part_count = 0;
-    f->lies_outside = false;
-}
-
 static void add_part(struct fastio *f, const void *bytes, size_t n, bool lasts)
 {
     f->parts[f->part_count] = (struct iovec){(void *)(uintptr_t)bytes, n};
     f->lasts[f->part_count++] = lasts;
 }
 
-static void add_copy(struct fastio *f, const void *bytes, size_t n)
+/* The copies since the last part become one. */
+static void end_run(struct fastio *f)
 {
-    uint8_t *to = f->gather + f->copied;
-    struct iovec *last = f->part_count > 0 ? &f->parts[f->part_count - 1] : NULL;
+    if (f->gather.at > f->run) {
+        add_part(f, f->run, (size_t)(f->gather.at - f->run), false);
+        f->run = f->gather.at;
+    }
+}
 
-    if (n == 0) {
+static void empty(struct fastio *f)
+{
+    f->gather.sender = NULL;
+    f->gather.at = f->run = f->copies;
+    f->part_count = 0;
+    f->lies_outside = false;
+}
+
+/* Sends what is gathered, whosever it is. */
+static void flush(struct fastio *f)
+{
+    struct transport *t = f->gather.sender;
+    struct msghdr message = {.msg_iov = f->parts};
+    ssize_t sent;
+
+    if (t == NULL) {
         return;
     }
-    memcpy(to, bytes, n);
-    f->copied += n;
-    if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == to) {
-        last->iov_len += n;
-    } else {
-        add_part(f, to, n, false);
+    end_run(f);
+    message.msg_iovlen = f->part_count;
+    sent = f->part_count == 1 ? send(t->fd, f->parts[0].iov_base, f->parts[0].iov_len, MSG_NOSIGNAL)
+                              : sendmsg(t->fd, &message, MSG_NOSIGNAL);
+    int error = errno;
+    bool all = sent == (ssize_t)t->gathered;
+    bool failed = sent < 0 && error != EAGAIN && error != EINTR;
+    t->gathered = 0;
+    t->failed |= failed;
+    if (!all) {
+        /* Of a failed one too, so that the bytes are counted as not sent. */
+        append_rest(f, t, sent < 0 ? 0 : (size_t)sent);
+    }
+    if (failed && take(t) == 0) {
+        report(t, BEV_EVENT_WRITING, error);
+    }
+    empty(f);
+}
+
+static void add_copy(struct fastio *f, const void *bytes, size_t n)
+{
+    if (n > 0) {
+        memcpy(f->gather.at, bytes, n);
+        f->gather.at += n;
     }
 }
 
@@ -272,38 +277,9 @@ static bool is_held(const struct fastio *f, const uint8_t *body, size_t n)
     return body >= f->held && body + n <= f->held_end;
 }
 
-/* The common case: short, and behind what was gathered of this connection before. */
-static bool send_short(struct fastio *f, struct transport *t, const struct transport_bytes *bytes)
-{
-    size_t n = bytes->body_length, total = bytes->head_length + n + bytes->tail_length;
-    uint8_t *to = f->gather + f->copied;
-    struct iovec *last = &f->parts[f->part_count - 1];
-
-    if (n >= IN_PLACE_LEAST || f->copied + total > GATHER_BYTES ||
-        (uint8_t *)last->iov_base + last->iov_len != to) {
-        return false;
-    }
-    if (bytes->head_length > 0) {
-        memcpy(to, bytes->head, bytes->head_length);
-    }
-    if (n > 0) {
-        memcpy(to + bytes->head_length, bytes->body, n);
-    }
-    if (bytes->tail_length > 0) {
-        memcpy(to + bytes->head_length + n, bytes->tail, bytes->tail_length);
-    }
-    f->copied += total;
-    last->iov_len += total;
-    t->gathered += (uint32_t)total;
-    return true;
-}
-
 static int fast_send(struct transport *t, const struct transport_bytes *bytes)
 {
     struct fastio *f = fastio_of(t->loop);
-    if (f != NULL && f->sender == t && send_short(f, t, bytes)) {
-        return 0;
-    }
     size_t n = bytes->body_length, total = bytes->head_length + n + bytes->tail_length;
     bool long_body = n >= IN_PLACE_LEAST;
     bool stays = long_body && f != NULL && (bytes->body_lasts || is_held(f, bytes->body, n));
@@ -313,22 +289,23 @@ static int fast_send(struct transport *t, const struct transport_bytes *bytes)
     if (f == NULL) {
         return ERR_MEMORY;
     }
-    if (f->sender != NULL &&
-        (f->sender != t || f->copied + copied > GATHER_BYTES || f->part_count + 3 > PARTS_MOST ||
-         t->gathered + total > GATHER_MOST)) {
+    if (f->gather.sender != NULL &&
+        (f->gather.sender != t || (size_t)(f->gather.end - f->gather.at) < copied ||
+         f->part_count + 3 > PARTS_MOST || t->gathered + total > GATHER_MOST)) {
         flush(f);
     }
     if (t->failed || has_backlog(t)) {
         return append(t, bytes);
     }
-    if (f->sender == NULL) {
-        f->sender = t;
+    if (f->gather.sender == NULL) {
+        f->gather.sender = t;
         if (f->serving != t) {
             ask_later(f);
         }
     }
     add_copy(f, bytes->head, bytes->head_length);
     if (stays || at_once) {
+        end_run(f);
         add_part(f, bytes->body, n, bytes->body_lasts);
         f->lies_outside |= !bytes->body_lasts;
     } else {
@@ -360,7 +337,7 @@ static void tell_sent(struct transport *t)
 static void flush_later(struct reapable *later)
 {
     struct fastio *f = (struct fastio *)((char *)later - offsetof(struct fastio, later));
-    struct transport *t = f->sender;
+    struct transport *t = f->gather.sender;
 
     f->later_asked = false;
     flush(f);
@@ -489,7 +466,7 @@ static void serve(struct fastio *f, struct transport *t)
         return;
     }
     bufferevent_trigger(t->lease->bev, EV_READ, 0);
-    if (f->sender == t) {
+    if (f->gather.sender == t) {
         flush(f);
     }
     size_t left = transport_received(t);
@@ -533,11 +510,8 @@ static void fast_close(struct transport *t, bool reset)
 {
     struct fastio *f = loop_attached(t->loop);
 
-    if (f != NULL && f->sender == t) {
-        f->sender = NULL;
-        f->copied = 0;
-        f->part_count = 0;
-        f->lies_outside = false;
+    if (f != NULL && f->gather.sender == t) {
+        empty(f);
     }
     if (t->lease != NULL) {
         transport_lease_free(t->lease);

@@ -42,6 +42,7 @@ struct loop_signal {
 };
 
 struct loop {
+    struct loop_slot slot; /* first */
     struct event_base *base;
     pthread_mutex_t mail_lock; /* guards `mail` */
     struct letters mail;
@@ -57,7 +58,6 @@ struct loop {
     struct event *watch_event;
     uint64_t busy_us;
     bool stopped;
-    void *attached;
     void (*free_attached)(void *thing);
     SLIST_HEAD(, loop_signal) signals;
 };
@@ -421,7 +421,7 @@ void loop_free(struct loop *loop)
         free(queue);
     }
     if (loop->free_attached != NULL) {
-        loop->free_attached(loop->attached);
+        loop->free_attached(loop->slot.attached);
     }
     free_event(loop->mail_event);
     free_event(loop->watch_event);
@@ -447,13 +447,8 @@ struct event_base *loop_base(struct loop *loop)
 
 void loop_attach(struct loop *loop, void *thing, void (*free_thing)(void *thing))
 {
-    loop->attached = thing;
+    loop->slot.attached = thing;
     loop->free_attached = free_thing;
-}
-
-void *loop_attached(const struct loop *loop)
-{
-    return loop->attached;
 }
 
 /* Serves what comes until nothing has for `busy_us`. The watches are where time matters; libevent's

@@ -28,7 +28,13 @@ void loop_busy_poll(struct loop *loop, uint64_t us);
 
 /* A thing of a higher level's that is the loop's, one: loop_free frees it, last. */
 void loop_attach(struct loop *loop, void *thing, void (*free_thing)(void *thing));
-void *loop_attached(const struct loop *loop);
+struct loop_slot { /* what every loop begins with */
+    void *attached;
+};
+static inline void *loop_attached(const struct loop *loop)
+{
+    return ((const struct loop_slot *)(const void *)loop)->attached;
+}
 
 /* Watches: readiness to read, for many descriptors. All are in one epoll, which is a single event
  * of the base, so each costs the loop no memory and no work of libevent's. Embed the struct and
