@@ -35,6 +35,7 @@ void conn_restart_deadline(struct conn *c)
                     : c->life.phase == PHASE_DRAIN || c->eof        ? c->config->drain_us
                                                                     : c->config->idle_us;
     }
+    c->deadline_old = false;
     c->taken_bytes = c->life.bytes_out - transport_unsent(&c->transport);
     c->unacked_bytes =
         length_us > 0 && (c->life.phase >= PHASE_DRAIN || transport_unsent(&c->transport) > 0)
@@ -238,7 +239,8 @@ void conn_begin_drain(struct conn *c, bool discard, const char *why)
 {
     if (c->life.phase == PHASE_TRANSFER) {
         life_move(&c->life, PHASE_DRAIN, why);
-        conn_restart_deadline(c);
+        deadline_unset(&c->deadline);
+        c->deadline_old = true;
     }
     c->discard = c->discard || discard;
     conn_wake(c);
@@ -312,14 +314,26 @@ static void send_fin(struct conn *c)
         c->life.closed_first = peer ? FIRST_PEER : FIRST_LOCAL;
     }
     life_move(&c->life, PHASE_LINGER, "output empty, shutdown(SHUT_WR): our FIN");
-    conn_restart_deadline(c);
+    c->deadline_old = true;
     if (!CONTRACT(3)) {
         conn_enter_close(c, "no linger");
     }
 }
 
+/* After both FINs. With nothing of ours outstanding the peer has acknowledged our FIN, and no RST
+ * can undo that; a unix socket, which has no kernel sample, may hold an error nevertheless. */
+static bool is_settled(const struct conn *c)
+{
+    return c->life.kernel != NULL && transport_unacked_bytes(&c->transport) == 0;
+}
+
 static void end_linger(struct conn *c)
 {
+    if (is_settled(c)) {
+        c->acked = true;
+        conn_enter_close(c, "both FINs exchanged, ours acknowledged");
+        return;
+    }
     if (!transport_acked(&c->transport)) {
         if (transport_await_ack(&c->transport) < 0) {
             conn_fail(c, FATE_MEMORY, "out of memory to wait for the peer's acknowledgement");
@@ -352,5 +366,8 @@ void conn_settle(struct conn *c)
     if (!CONTRACT(4) && c->life.phase == PHASE_LINGER &&
         transport_unacked_bytes(&c->transport) == 0) {
         conn_enter_close(c, "our FIN acknowledged");
+    }
+    if (c->deadline_old && conn_is_live(c)) {
+        conn_restart_deadline(c);
     }
 }

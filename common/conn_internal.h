@@ -42,6 +42,7 @@ struct conn {
     bool eof : 1;          /* nothing more comes; judged once all that came has been handed over */
     bool acked : 1;        /* after both FINs the kernel holds nothing of ours any more */
     bool drain_told : 1;   /* owner->drain has run */
+    bool deadline_old : 1; /* it is of a phase that is over; conn_settle sets the new one */
     bool nothing_owed : 1; /* the owner has said so */
     bool discard : 1;      /* frames are counted, not handed over */
     bool deaf : 1;         /* what comes is discarded undecoded: it could not be decoded */

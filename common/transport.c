@@ -291,7 +291,8 @@ uint64_t transport_unread_bytes(const struct transport *t)
 uint64_t transport_unacked_bytes(const struct transport *t)
 {
     /* On a unix socket what was written is the peer's already, and SIOCOUTQ counts memory. */
-    return transport_tcp_state(t) == -1 ? 0 : queue_bytes(t->fd, SIOCOUTQ);
+    uint64_t bytes = queue_bytes(t->fd, SIOCOUTQ);
+    return bytes > 0 && transport_tcp_state(t) == -1 ? 0 : bytes;
 }
 
 static void ask_address(union life_address *address, int fd,
