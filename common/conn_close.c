@@ -26,8 +26,7 @@ static uint64_t unacked_data(const struct conn *c)
 void conn_restart_deadline(struct conn *c)
 {
     uint64_t length_us = 0;
-    if (c->life.phase == PHASE_TRANSFER && c->config->idle_us == 0 && c->deadline.queue == NULL &&
-        !c->eof && !c->output_dead) {
+    if (c->life.phase == PHASE_TRANSFER && c->config->idle_us == 0 && !c->eof && !c->output_dead) {
         return; /* none is wanted and none is set: by far the most common */
     }
     if (conn_is_live(c) && !c->paused) {
@@ -303,7 +302,7 @@ static void send_fin(struct conn *c)
     c->life.kernel = transport_sample(&c->transport, &state);
     if (CONTRACT(2) && transport_finish(&c->transport) < 0) {
         int error = transport_error(&c->transport);
-        c->broken = error != 0 ? error : ECONNRESET;
+        c->broken = (error != 0 ? error : ECONNRESET);
         conn_fail_broken(c);
         return;
     }

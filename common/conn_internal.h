@@ -17,37 +17,40 @@
 #endif
 
 struct conn {
+    /* What each frame touches comes first, together. */
     const struct conn_config *config;
     const struct conn_owner *owner;
-    void *arg;
     struct transport transport;
-    struct life life; /* its bytes_out counts what was queued, until the final account */
-    struct deadline deadline;
-    struct reapable wake;
-    uint64_t taken_bytes;   /* of the output, by the kernel when the deadline was last set */
-    uint64_t unacked_bytes; /* of these, in the kernel unacknowledged then; 0: not asked */
-    uint64_t handled_bytes; /* decoded and drained from the input */
-    uint32_t smallest_out;  /* the smallest frame sent, wire bytes; saturates; 0: none */
-    int broken;      /* errno that ended the connection, told once the input has been handed over */
     bool simple : 1; /* the codec is one of frame_simple.h's, and frames are not told one by one */
     bool woken : 1;  /* `wake` is queued at the loop */
     bool opened : 1; /* owner->open has run */
     bool paused : 1; /* by the owner */
     bool first_in : 1; /* the decoder, the encoder stand before the first message */
     bool first_out : 1;
-    bool room_wanted : 1;  /* the output reached the high mark */
-    bool sent_told : 1;    /* the owner knows that the output is empty */
-    bool trickles : 1;     /* the kernel's bytes moved until a deadline, and not all of them */
-    bool output_dead : 1;  /* writing failed: only what still comes in matters */
-    bool eof : 1;          /* nothing more comes; judged once all that came has been handed over */
-    bool acked : 1;        /* after both FINs the kernel holds nothing of ours any more */
-    bool drain_told : 1;   /* owner->drain has run */
-    bool deadline_old : 1; /* it is of a phase that is over; conn_settle sets the new one */
-    bool nothing_owed : 1; /* the owner has said so */
-    bool discard : 1;      /* frames are counted, not handed over */
-    bool deaf : 1;         /* what comes is discarded undecoded: it could not be decoded */
-    bool reset : 1;        /* close by RST */
+    bool room_wanted : 1;   /* the output reached the high mark */
+    bool sent_told : 1;     /* the owner knows that the output is empty */
+    bool trickles : 1;      /* the kernel's bytes moved until a deadline, and not all of them */
+    bool output_dead : 1;   /* writing failed: only what still comes in matters */
+    bool eof : 1;           /* nothing more comes; judged once all that came has been handed over */
+    bool acked : 1;         /* after both FINs the kernel holds nothing of ours any more */
+    bool drain_told : 1;    /* owner->drain has run */
+    bool deadline_old : 1;  /* it is of a phase that is over; conn_settle sets the new one */
+    bool nothing_owed : 1;  /* the owner has said so */
+    bool discard : 1;       /* frames are counted, not handed over */
+    bool deaf : 1;          /* what comes is discarded undecoded: it could not be decoded */
+    bool reset : 1;         /* close by RST */
+    int broken : 14;        /* errno that ended the connection, told once the input has been handed
+                               over */
+    uint32_t smallest_out;  /* the smallest frame sent, wire bytes; saturates; 0: none */
+    uint64_t handled_bytes; /* decoded and drained from the input */
+    struct life life;       /* its bytes_out counts what was queued, until the final account */
+    void *arg;
+    struct deadline deadline;
+    struct reapable wake;
+    uint64_t taken_bytes;   /* of the output, by the kernel when the deadline was last set */
+    uint64_t unacked_bytes; /* of these, in the kernel unacknowledged then; 0: not asked */
 };
+_Static_assert(sizeof(struct conn) <= 416, "a million of them are kept");
 
 /* The decoder, if it stands inside a frame; NULL: between frames. */
 static inline const struct frame_state *conn_open_frame(const struct conn *c)

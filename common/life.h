@@ -82,15 +82,27 @@ struct life_kernel {
 /* Small, because a million of them are kept: what can be derived is (the functions below), and what
  * only some need is behind a pointer. */
 struct life {
+    /* What each frame touches, together. */
+    enum phase phase : 5;     /* now */
+    enum phase failed_at : 5; /* the phase in which the fate was decided, if it is a failure */
+    enum fate fate : 8;
+    enum side side : 1;
+    enum closed_first closed_first : 2;
+    enum time_wait time_wait : 2;
+    bool ended : 1;
+    uint16_t attempt_count;       /* of `attempts` */
+    uint16_t phases;              /* bit 1 << phase for each entered */
+    uint64_t fin_sent_us;         /* at: our FIN */
+    uint64_t first_frame_us;      /* at: the first whole frame received */
+    uint64_t frames_out;          /* handed to the transport */
+    uint64_t bytes_in, bytes_out; /* on the wire, headers included; out: written to the socket */
+    uint64_t accepted;            /* frames decoded before our drain began */
+
+    uint64_t discarded;                  /* frames decoded later and not handled */
+    uint64_t fin_seen_us;                /* at: the peer's FIN */
     uint64_t number;                     /* within this run; with life_run() globally unique */
     uint64_t began_us;                   /* monotonic; all "at" stamps too, 0: not yet */
     uint64_t phase_us[LIFE_PHASE_SLOTS]; /* lengths of the phases left: life_phase_us */
-    uint64_t fin_sent_us, fin_seen_us;   /* at: our FIN, the peer's */
-    uint64_t first_frame_us;             /* at: the first whole frame received */
-    uint64_t frames_out;                 /* handed to the transport */
-    uint64_t bytes_in, bytes_out; /* on the wire, headers included; out: written to the socket */
-    uint64_t accepted;            /* frames decoded before our drain began */
-    uint64_t discarded;           /* frames decoded later and not handled */
     uint64_t unanswered; /* accepted frames without a reply written and acknowledged; see conn.h */
     uint64_t bytes_after_fin;      /* received after our FIN was sent */
     char *detail;                  /* owned: the evidence in words, or NULL; life_mend_text */
@@ -100,15 +112,6 @@ struct life {
     uint32_t unread_bytes;  /* in the kernel (FIONREAD) or in our buffer at the end; saturates */
     uint32_t unacked_bytes; /* ours: in our buffer or in the kernel (SIOCOUTQ) at the end; saturates
                              */
-    uint16_t attempt_count; /* of `attempts` */
-    uint16_t phases;        /* bit 1 << phase for each entered */
-    enum phase phase : 5;   /* now */
-    enum phase failed_at : 5; /* the phase in which the fate was decided, if it is a failure */
-    enum fate fate : 8;
-    enum side side : 1;
-    enum closed_first closed_first : 2;
-    enum time_wait time_wait : 2;
-    bool ended : 1;
 };
 _Static_assert(sizeof(struct life) <= 248, "a life is kept for each of a million connections");
 _Static_assert(PHASE_COUNT <= 16 && FATE_COUNT <= 256, "the fields that hold them");
