@@ -98,6 +98,8 @@ static int add_up(struct load *load)
         if (result->address[0] == '\0')
             memcpy(result->address, worker->result.address, sizeof result->address);
         histogram_merge(result->stages[STAGE_ROUND_TRIP], worker->round_trip);
+        if (worker->all_cpu_us > result->cpu_us)
+            result->cpu_us = worker->all_cpu_us;
     }
     for (unsigned i = 0; i < STAGE_COUNT; i++) {
         if (result->stages[i] != NULL && result->stages[i]->count == 0) {
