@@ -94,8 +94,8 @@ class Contest:
                                     ("server_us_each", " µs of the server each", 1),
                                     ("p50_us", " µs p50", 1), ("bytes_each", " B each", 1),
                                     ("bytes_each_after", " B each after 16 KiB", 1)):
-            if figure in told and (figure != "bytes_per_s" or self.bulk):
+            if told.get(figure) is not None and (figure != "bytes_per_s" or self.bulk):
                 value = self.median(entrant, figure) * scale
-                text = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+                text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
                 shown.append(text + unit)
         return ", ".join(shown)
