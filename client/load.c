@@ -306,6 +306,9 @@ static void clean_up(struct load *load)
     struct error e = {"", ""};
 
     load_intervals_free(load);
+    live_free(load->live);
+    if (load->live_timer != NULL)
+        event_free(load->live_timer);
     for (unsigned i = 0; i < load->worker_count; i++)
         load_worker_fini(&load->workers[i]);
     free(load->workers);

@@ -152,14 +152,6 @@ int load_plan_init(struct load_plan *plan, const struct client_config *config, s
     plan->churns = o->frames_per_conn != UINT64_MAX;
     if (o->omit_us > 0 && plan->shape.duration_us > 0 && o->omit_us >= plan->shape.duration_us)
         return refuse(e, "omit", "leaves nothing of --duration");
-    if (plan->sends && config->conn.codec.first != NULL) {
-        error_what(e,
-                   "-F %s does not go with --load: a connection's first message is of another "
-                   "form there than the rest",
-                   config->conn.codec.name);
-        error_mend(e, "choose another codec, or --expect stream");
-        return ERR_SYNTAX;
-    }
     if (plan->sends)
         result = make_payload(plan, config, e);
     if (plan->shape.rate > 0)

@@ -182,9 +182,7 @@ START_TEST(codecs_that_cannot)
     struct program *client =
         pair_client(NULL, "--load", "-F", names[_i], "-n", "10", "127.0.0.1", "1", NULL);
     ck_assert_int_eq(client->status, 2);
-    ck_assert_msg(strstr(pair_err(client), names[_i]) != NULL &&
-                      strstr(pair_err(client), "another codec") != NULL,
-                  "%s", pair_err(client));
+    ck_assert_msg(strstr(pair_err(client), names[_i]) != NULL, "%s", pair_err(client));
 }
 END_TEST
 
