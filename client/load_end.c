@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "stream.h"
 
 #define STALL_OF_P50 10 /* a silence so many times as long as the usual round trip is a stall */
 
@@ -120,7 +121,7 @@ static int tell_end(const struct load *load)
         log_line(LOG_LEVEL_ERROR, "out of memory for the result");
         return fate_row(FATE_MEMORY)->exit_status;
     }
-    return result_out_finish();
+    return stream_finish();
 }
 
 static int tell(struct load *load)

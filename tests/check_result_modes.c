@@ -70,7 +70,8 @@ START_TEST(the_sum_as_json_can_be_added_to)
     result_fini(&sum);
     program = pair_client("", "--merge", path, file_of("a.json", &second), NULL);
     ck_assert_int_eq(program->status, 0);
-    ck_assert_ptr_nonnull(strstr(pair_out(program, NULL), "\nconnections   3,000      3,000    up"));
+    ck_assert_ptr_nonnull(
+        strstr(pair_out(program, NULL), "\nconnections   3,000      3,000    up"));
 }
 END_TEST
 
