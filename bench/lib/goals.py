@@ -12,6 +12,7 @@ class Missing(Exception):
 class Goal:
     def __init__(self, shape, who, text, judge):
         self.shape, self.who, self.text, self._judge = shape, who, text, judge
+        self.contest, self.entrant = getattr(judge, "about", (None, None))
 
     def judge(self, results):
         """(status, what was measured, in words)"""
@@ -43,6 +44,7 @@ def ratio(name, entrant, other, figure, least=None, most=None):
         value = contest_of(results, name, entrant, *others).ratio(entrant, other, figure)
         met = value.median >= least if least is not None else value.median <= most
         return met, str(value)
+    judge.about = name, entrant
     return judge
 
 

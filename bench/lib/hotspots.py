@@ -1,0 +1,43 @@
+"""Where the time goes on the processor of a program that missed a goal: one more run under perf."""
+
+import os
+import subprocess
+
+import programs
+from program import CLIENT_CPU, SERVER_CPU, Program, Failed, processors
+
+ROWS = 15
+
+
+def of(places, contest, entrant):
+    """The symbols with the most time on the entrant's processor, as text."""
+    perf = programs.find("perf")
+    if perf is None:
+        return "perf is not installed (bench/peers)"
+    cpu = CLIENT_CPU if entrant == "synfin" else SERVER_CPU
+    number = processors()[cpu % len(processors())]
+    data = places.fresh("perf.data")
+    recorder = Program([perf, "record", "-q", "-a", "-C", number, "-F", "2000", "-o", data, "--",
+                        "sleep", str(contest.seconds + 0.5)])
+    try:
+        contest.entrants[entrant](contest.seconds)
+        recorder.wait(contest.seconds + 20)
+        told = subprocess.run([perf, "report", "-i", data, "--stdio", "--no-children", "-q",
+                               "--sort", "comm,dso,symbol"], capture_output=True, text=True,
+                              timeout=60, check=False)
+    except (Failed, subprocess.TimeoutExpired) as failure:
+        return str(failure)
+    finally:
+        if os.path.exists(data):
+            os.remove(data)
+    return "\n".join(rows(told.stdout, entrant)[:ROWS])
+
+
+def rows(report, program):
+    """Share of the processor and symbol, for one program."""
+    found = []
+    for line in report.splitlines():
+        words = line.split()
+        if len(words) >= 5 and words[0].endswith("%") and words[1] == program:
+            found.append(f"{words[0]:>7}  {words[4]}  ({words[2]})")
+    return found
