@@ -17,11 +17,12 @@ def of(places, contest, entrant):
     cpu = CLIENT_CPU if entrant == "synfin" else SERVER_CPU
     number = processors()[cpu % len(processors())]
     data = places.fresh("perf.data")
+    seconds = max(contest.seconds, 1)
     recorder = Program([perf, "record", "-q", "-a", "-C", number, "-F", "2000", "-o", data, "--",
-                        "sleep", str(contest.seconds + 0.5)])
+                        "sleep", str(seconds + 0.5)])
     try:
-        contest.entrants[entrant](contest.seconds)
-        recorder.wait(contest.seconds + 20)
+        contest.entrants[entrant](seconds)
+        recorder.wait(seconds + 20)
         told = subprocess.run([perf, "report", "-i", data, "--stdio", "--no-children", "-q",
                                "--sort", "comm,dso,symbol"], capture_output=True, text=True,
                               timeout=60, check=False)
@@ -34,10 +35,11 @@ def of(places, contest, entrant):
 
 
 def rows(report, program):
-    """Share of the processor and symbol, for one program."""
+    """Shares of one program's time, and the symbols."""
     found = []
     for line in report.splitlines():
         words = line.split()
         if len(words) >= 5 and words[0].endswith("%") and words[1] == program:
-            found.append(f"{words[0]:>7}  {words[4]}  ({words[2]})")
-    return found
+            found.append((float(words[0][:-1]), f"{words[4]}  ({words[2]})"))
+    total = sum(share for share, _ in found)
+    return [f"{100 * share / total:5.1f} %  {symbol}" for share, symbol in found]
