@@ -338,6 +338,7 @@ int load_run(const struct client_config *config)
         return EXIT_USAGE;
     }
     load.result.shape = load.plan.shape;
+    load.result.busy_poll_us = config->options->busy_poll_us;
     snprintf(load.result.target, sizeof load.result.target, "%.*s",
              (int)sizeof load.result.target - 1, config->endpoint.text);
     int status = run(&load);

@@ -382,6 +382,7 @@ int load_worker_init(struct load_worker *worker, struct load *load, unsigned num
     worker->loop = loop_new(e);
     if (worker->loop == NULL)
         return ERR_SYSTEM;
+    loop_busy_poll(worker->loop, load->config->options->busy_poll_us);
     if (worker->slots == NULL || make_timers(worker) < 0 || make_figures(worker) < 0) {
         error_what(e, "out of memory for %u connections", (unsigned)worker->count);
         return ERR_MEMORY;

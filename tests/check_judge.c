@@ -389,6 +389,9 @@ START_TEST(busy)
     r.cpu_us = 19400000;
     limited("it used 97 % of the 2 processors it may run on",
             "a second client on another machine; --merge adds their results up");
+    r.busy_poll_us = 50;
+    result_judge(&r);
+    ck_assert(!r.client_limited);
 }
 END_TEST
 
