@@ -5,6 +5,7 @@
 #include "log.h"
 #include "result.h"
 #include "result_out.h"
+#include "stream.h"
 
 #define EXIT_USAGE 2
 
@@ -42,7 +43,7 @@ int compare_run(const struct options *options)
     struct error e = {"", ""};
     int rc = read_and_compare(options, &e);
     if (rc == 0)
-        return result_out_finish();
+        return stream_finish();
     log_error(&e);
     return rc == ERR_MEMORY ? fate_row(FATE_MEMORY)->exit_status : EXIT_USAGE;
 }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "clock.h"
@@ -18,15 +17,6 @@
 
 #define EXIT_USAGE 2
 #define START_NS 1000000 /* from the last connection to the clock's start: letters take a while */
-
-static uint64_t process_cpu_us(void)
-{
-    struct rusage used;
-    if (getrusage(RUSAGE_SELF, &used) < 0)
-        return 0;
-    return (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 +
-           (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
-}
 
 static void post_all(struct load *load, void (*fn)(void *worker))
 {
@@ -63,15 +53,24 @@ static void set_ticks(struct load *load)
     plan->tick_ns = 1000 * (plan->ticks_each > 0 ? interval_us / plan->ticks_each : each_us);
 }
 
+static void tell_start(const struct load *load)
+{
+    struct result start = load->result; /* what it owns stays where it is */
+
+    start.opened = atomic_load(&load->up);
+    start.failed = atomic_load(&load->failed);
+    for (unsigned i = 0; i < load->worker_count && start.address[0] == '\0'; i++)
+        memcpy(start.address, load->workers[i].result.address, sizeof start.address);
+    result_json_start(&start, stdout);
+    fflush(stdout);
+}
+
 static void begin_measuring(struct load *load)
 {
     load->phase = LOAD_MEASURING;
     set_times(load);
-    load->cpu_from_us = process_cpu_us();
-    if (load->config->options->json_stream) {
-        result_json_start(&load->result, stdout);
-        fflush(stdout);
-    }
+    if (load->config->options->json_stream)
+        tell_start(load);
     post_all(load, load_worker_measure);
 }
 
@@ -94,8 +93,6 @@ void load_worker_stopped(void *arg)
 
     if (++load->stopped_count < load->worker_count)
         return;
-    if (load->phase == LOAD_MEASURING)
-        load->result.cpu_us = process_cpu_us() - load->cpu_from_us;
     load->phase = LOAD_DRAINING;
 }
 
@@ -309,6 +306,9 @@ static void clean_up(struct load *load)
     struct error e = {"", ""};
 
     load_intervals_free(load);
+    live_free(load->live);
+    if (load->live_timer != NULL)
+        event_free(load->live_timer);
     for (unsigned i = 0; i < load->worker_count; i++)
         load_worker_fini(&load->workers[i]);
     free(load->workers);
@@ -338,6 +338,7 @@ int load_run(const struct client_config *config)
         return EXIT_USAGE;
     }
     load.result.shape = load.plan.shape;
+    load.result.busy_poll_us = config->options->busy_poll_us;
     snprintf(load.result.target, sizeof load.result.target, "%.*s",
              (int)sizeof load.result.target - 1, config->endpoint.text);
     int status = run(&load);

@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "stream.h"
 
 #define STALL_OF_P50 10 /* a silence so many times as long as the usual round trip is a stall */
 
@@ -98,6 +99,8 @@ static int add_up(struct load *load)
         if (result->address[0] == '\0')
             memcpy(result->address, worker->result.address, sizeof result->address);
         histogram_merge(result->stages[STAGE_ROUND_TRIP], worker->round_trip);
+        if (worker->all_cpu_us > result->cpu_us)
+            result->cpu_us = worker->all_cpu_us;
     }
     for (unsigned i = 0; i < STAGE_COUNT; i++) {
         if (result->stages[i] != NULL && result->stages[i]->count == 0) {
@@ -118,7 +121,7 @@ static int tell_end(const struct load *load)
         log_line(LOG_LEVEL_ERROR, "out of memory for the result");
         return fate_row(FATE_MEMORY)->exit_status;
     }
-    return result_out_finish();
+    return stream_finish();
 }
 
 static int tell(struct load *load)

@@ -130,7 +130,8 @@ struct load_worker {
     uint64_t slices;         /* closed by the timer */
     bool counting;
     uint64_t bytes_out_before, bytes_in_before, bytes_in_stopped; /* when counting began, ended */
-    uint64_t cpu_from_ns, stopped_ns;
+    uint64_t cpu_from_ns, all_cpu_from_ns;                        /* this thread's, the process's */
+    uint64_t stopped_ns, all_cpu_us; /* when it sent no more; the process's time until then */
     struct load_silence silences[LOAD_SILENCES_MAX];
     unsigned silence_count;
     bool stopping, done_told;
@@ -158,7 +159,7 @@ struct load {
     unsigned worker_count, up_count, stopped_count, done_count;
     enum load_phase phase;
     unsigned signals;
-    uint64_t first_connect_us, cpu_from_us;
+    uint64_t first_connect_us;
     struct result result;
     int status; /* of the exit, for a run that did not begin */
     bool failed_early;

@@ -56,6 +56,12 @@ static int check_together(const struct options *o, const struct frame_codec *cod
         error_mend(e, "choose --expect any, none or stream, or another codec");
         return ERR_SYNTAX;
     }
+    if (o->expect != OPTIONS_STREAM && codec->first != NULL) {
+        error_what(e, "-F %s: a client's first message has another shape, which a load cannot make",
+                   codec->name);
+        error_mend(e, "write the other messages' shape as field:..., see synfin-frame(7)");
+        return ERR_SYNTAX;
+    }
     int result = 0;
     if (o->expect == OPTIONS_STREAM)
         result = refuse_given(o, sending, "does not go with --expect stream: nothing is sent", e);

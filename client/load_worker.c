@@ -11,10 +11,10 @@
 
 static const struct timespec a_while = {.tv_nsec = 10000000};
 
-static uint64_t thread_cpu_ns(void)
+static uint64_t cpu_ns(clockid_t whose)
 {
     struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    clock_gettime(whose, &used);
     return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
@@ -140,7 +140,9 @@ static void stop_measuring(struct load_worker *worker)
     /* The frames of an open loop are those due by the end, however late this is noticed. */
     worker->stopped_ns = plan->shape.rate > 0 && now > plan->end_ns ? plan->end_ns : now;
     if (worker->counting) {
-        worker->result.busiest_thread_us = (thread_cpu_ns() - worker->cpu_from_ns) / 1000;
+        worker->result.busiest_thread_us =
+            (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - worker->cpu_from_ns) / 1000;
+        worker->all_cpu_us = (cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - worker->all_cpu_from_ns) / 1000;
         load_slice_close(worker, worker->slices, now);
         load_worker_bytes(worker, &worker->bytes_in_stopped, NULL);
     }
@@ -237,7 +239,8 @@ void load_worker_bytes(const struct load_worker *worker, uint64_t *in, uint64_t 
 static void begin_counting(struct load_worker *worker)
 {
     worker->counting = true;
-    worker->cpu_from_ns = thread_cpu_ns();
+    worker->cpu_from_ns = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+    worker->all_cpu_from_ns = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
     if (worker->load->plan.shape.omit_us > 0)
         load_worker_bytes(worker, &worker->bytes_in_before, &worker->bytes_out_before);
     load_slice_begin(worker);
@@ -379,6 +382,7 @@ int load_worker_init(struct load_worker *worker, struct load *load, unsigned num
     worker->loop = loop_new(e);
     if (worker->loop == NULL)
         return ERR_SYSTEM;
+    loop_busy_poll(worker->loop, load->config->options->busy_poll_us);
     if (worker->slots == NULL || make_timers(worker) < 0 || make_figures(worker) < 0) {
         error_what(e, "out of memory for %u connections", (unsigned)worker->count);
         return ERR_MEMORY;

@@ -3,8 +3,6 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <errno.h>
 
 #include "client_config.h"
 #include "compare_run.h"
@@ -16,18 +14,6 @@
 #include "talk.h"
 
 #define EXIT_USAGE 2
-
-/* After --help and its kin: whether it could be written. */
-static int written(void)
-{
-    bool failed = stream_was_closed(1) || fflush(stdout) != 0 || ferror(stdout);
-    if (failed) {
-        log_line(LOG_LEVEL_ERROR, "standard output: %s",
-                 stream_was_closed(1) ? "closed" : strerror(errno));
-        return fate_row(FATE_OUTPUT)->exit_status;
-    }
-    return 0;
-}
 
 /* One of the modes that have connections. */
 static int run_on(const struct options *options, int (*mode)(const struct client_config *config))
@@ -71,13 +57,13 @@ int main(int argc, char **argv)
         return run(&options);
     case OPTIONS_HELP:
         options_help(USE_CLIENT);
-        return written();
+        return stream_finish();
     case OPTIONS_VERSION:
         options_version(USE_CLIENT);
-        return written();
+        return stream_finish();
     case OPTIONS_FRAME_LIST:
         frame_codec_list(stdout);
-        return written();
+        return stream_finish();
     }
     return EXIT_USAGE;
 }

@@ -148,6 +148,7 @@ static void add_client(struct result *to, const struct result *from)
 {
     to->cpu_us += from->cpu_us;
     to->busiest_thread_us = larger(to->busiest_thread_us, from->busiest_thread_us);
+    to->busy_poll_us = larger(to->busy_poll_us, from->busy_poll_us);
     if (to->descriptors == 0 || (from->descriptors > 0 && from->descriptors < to->descriptors))
         to->descriptors = from->descriptors;
     if (from->client_limited && !to->client_limited)

@@ -88,6 +88,7 @@ struct result {
     uint64_t cpu_us, processors; /* used by this process in the measured time; it may run on */
     uint64_t busiest_thread_us;  /* processor time of the busiest loop in the measured time */
     uint64_t descriptors;        /* RLIMIT_NOFILE */
+    uint64_t busy_poll_us;       /* its loops spun so long before they slept; 0: not at all */
     bool client_limited;
     char client_limit[160]; /* in words: "its processor: 99 % of one" */
 

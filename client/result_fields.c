@@ -67,6 +67,7 @@ const struct result_field result_fields_run[] = {
     RUN("client_processors", FIELD_NUMBER, processors),
     RUN("client_busiest_thread_us", FIELD_NUMBER, busiest_thread_us),
     RUN("client_descriptors", FIELD_NUMBER, descriptors),
+    RUN("client_busy_poll_us", FIELD_LIMIT, busy_poll_us),
     RUN("client_limited", FIELD_FLAG, client_limited),
     TEXT("client_limit", result, client_limit),
     TEXT("differed_detail", result, differed_detail),

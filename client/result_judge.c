@@ -210,7 +210,7 @@ void result_judge(struct result *result)
     enum fate fate = worst(result);
     if (fate != FATE_CLEAN) {
         failed(result, fate);
-    } else {
+    } else if (!result_stalled(result)) {
         if (!result_slow(result))
             ok(result);
         doubt(result, mend);

@@ -13,6 +13,9 @@
  */
 void result_limits(struct result *result, char *mend, size_t size);
 
+/* Fills the verdict if the peer paused as a whole, with what this client did meanwhile. Result:
+ * whether it did. */
+bool result_stalled(struct result *result);
 /* Fills the verdict if a stage was slow. Result: whether one was. */
 bool result_slow(struct result *result);
 

@@ -24,16 +24,17 @@ static unsigned percent(uint64_t used_us, uint64_t of_us)
     return of_us > 0 ? (unsigned)((double)used_us * 100 / (double)of_us + 0.5) : 0;
 }
 
-static bool is_busy(uint64_t used_us, double of_us)
+/* A loop that spins is always busy, which says nothing. */
+static bool is_busy(const struct result *result, uint64_t used_us, uint64_t of_us)
 {
-    return of_us > 0 && (double)used_us > BUSY * of_us;
+    return result->busy_poll_us == 0 && of_us > 0 && (double)used_us > BUSY * (double)of_us;
 }
 
 static bool all_processors(const struct result *result, struct doubt *doubt)
 {
     uint64_t there_us = result->measured_us * result->processors;
     char processors[48];
-    if (!is_busy(result->cpu_us, (double)there_us))
+    if (!is_busy(result, result->cpu_us, there_us))
         return false;
     snprintf(doubt->text, doubt->text_size, "it used %u %% of the %s it may run on",
              percent(result->cpu_us, there_us),
@@ -45,7 +46,7 @@ static bool all_processors(const struct result *result, struct doubt *doubt)
 
 static bool one_loop(const struct result *result, struct doubt *doubt)
 {
-    if (!is_busy(result->busiest_thread_us, (double)result->measured_us))
+    if (!is_busy(result, result->busiest_thread_us, result->measured_us))
         return false;
     snprintf(doubt->text, doubt->text_size, "its busiest loop used %u %% of a processor",
              percent(result->busiest_thread_us, result->measured_us));

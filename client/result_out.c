@@ -2,9 +2,7 @@
 
 #include "result_out.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -18,16 +16,6 @@ struct result_style result_out_style(void)
     return (struct result_style){.utf8 = units_utf8(), .colour = !plain && isatty(1)};
 }
 
-int result_out_finish(void)
-{
-    bool failed = stream_was_closed(1) || fflush(stdout) != 0 || ferror(stdout);
-    if (!failed)
-        return 0;
-    log_line(LOG_LEVEL_ERROR, "standard output: %s",
-             stream_was_closed(1) ? "closed" : strerror(errno));
-    return fate_row(FATE_OUTPUT)->exit_status;
-}
-
 int result_out(const struct result *result, bool json)
 {
     struct result_style style = result_out_style();
@@ -37,7 +25,7 @@ int result_out(const struct result *result, bool json)
         log_line(LOG_LEVEL_ERROR, "no memory for the result as JSON");
         return fate_row(FATE_MEMORY)->exit_status;
     }
-    return result_out_finish();
+    return stream_finish();
 }
 
 int result_conditions_init(struct result_conditions *conditions, const struct options *options,

@@ -14,9 +14,6 @@
  */
 struct result_style result_out_style(void);
 
-/* Writes what was printed to stdout so far. 0, or the exit status of the fate `output`, told on
- * stderr. */
-int result_out_finish(void);
 /* The table, or one JSON object, to stdout, finished. An exit status: 0, or of `output` or
  * `memory`, told on stderr. */
 int result_out(const struct result *result, bool json);

@@ -17,7 +17,7 @@
 #define STALL_PERCENT 1
 /* A tail is told where it is so many times the median, and long enough for a person to notice. */
 #define TAIL_TIMES 10
-#define TAIL_NS (10 * MS)
+#define TAIL_NS (20 * MS)
 /* A maximum, where there are too few for a p99, is one sample: it must say more. */
 #define MAX_TIMES 20
 #define MAX_NS (200 * MS)
@@ -53,7 +53,7 @@ static const char *time_of_day(char *buf, size_t size, uint64_t wall_us)
 
 /* --- a silence of the peer as a whole --- */
 
-static bool stall(struct result *result)
+bool result_stalled(struct result *result)
 {
     const struct result_stall *stall = &result->stall;
     char from[UNITS_TEXT], to[UNITS_TEXT], late[UNITS_TEXT], waiting[64], at[32];
@@ -67,7 +67,7 @@ static bool stall(struct result *result)
                     units_text_duration(to, stall->to_us),
                     units_plural(waiting, sizeof waiting, stall->waiting, "frame"));
     /* A pause of this machine looks the same, but for its own loops being late by as much. */
-    if (lag_ns / 1000 * 2 > stall->to_us - stall->from_us && !result->client_limited) {
+    if (lag_ns / 1000 * 2 > stall->to_us - stall->from_us) {
         result_evidence_add(result, "; this client itself was late by up to %s",
                             units_text_ns(late, lag_ns));
         result_try(result, "this machine paused (or SIGSTOP of the client): less load on it, or "
@@ -258,6 +258,5 @@ static bool slow_median(struct result *result)
 
 bool result_slow(struct result *result)
 {
-    return stall(result) || syn_again(result) || behind(result) || slow_median(result) ||
-           long_tail(result);
+    return syn_again(result) || behind(result) || slow_median(result) || long_tail(result);
 }

@@ -96,8 +96,8 @@ void result_stages(struct page *page, const struct result *result, const struct 
         units_text_count(text, result->stages[rows[i].stage]->count);
         if (width == 0)
             width = COUNT;
-        if (units_columns(text) > width)
-            width = units_columns(text);
+        if (units_columns(text) + 1 > width)
+            width = units_columns(text) + 1;
     }
     if (width == 0)
         return;

@@ -9,7 +9,6 @@
 #include "result_stages.h"
 #include "units.h"
 
-#define NOTES 33 /* where the notes to what was asked and got begin */
 #define LABEL 10 /* of the lines below the table */
 #define NAME_BYTES 48
 
@@ -86,63 +85,33 @@ static void way(struct telling *telling)
 
 /* --- asked and got --- */
 
-static void asked_got(struct page *page, const char *label, const char *asked, const char *got)
-{
-    page_put(page, label);
-    page_pad(page, 11);
-    page_cell(page, 7, asked);
-    page_cell(page, 11, got);
-}
+/* A line of it. */
+struct row {
+    const char *label;
+    char asked[UNITS_TEXT], got[UNITS_TEXT];
+    void (*notes)(struct page *page, const struct result *result);
+};
 
-static void notes(struct page *page)
+static void connection_notes(struct page *page, const struct result *result)
 {
-    page_begin(page, "", page->column + 4 > NOTES ? page->column + 4 : NOTES);
-}
-
-static void connections(struct telling *telling)
-{
-    struct page *page = &telling->page;
-    const struct result *result = telling->result;
     const struct result_shape *asked = &result->shape;
-    char a[UNITS_TEXT], b[UNITS_TEXT];
-    bool over = result_churns(result) && result->opened > asked->connections;
+    char n[UNITS_TEXT];
 
-    asked_got(page, "connections", units_text_count(a, asked->connections),
-              units_text_count(b, over ? asked->connections : result->opened));
-    notes(page);
     page_part(page, "", result->opened > 0 ? "up in %s" : "none up in %s",
-              units_text_duration(a, result->up_us));
+              units_text_duration(n, result->up_us));
     if (asked->connecting > 0 && asked->connections > 1)
         page_part(page, ", ", "at most %s connecting at once",
-                  units_text_count(a, asked->connecting));
+                  units_text_count(n, asked->connecting));
     if (asked->connect_rate > 0)
-        page_part(page, ", ", "at most %s/s", units_text_count(a, asked->connect_rate));
+        page_part(page, ", ", "at most %s/s", units_text_count(n, asked->connect_rate));
     if (result->failed > 0)
-        page_part(page, ", ", "%s failed", units_text_count(a, result->failed));
-    page_end(page);
+        page_part(page, ", ", "%s failed", units_text_count(n, result->failed));
 }
 
-/* Three digits; all of them where they are to be held against what was asked. */
-static const char *rate_text(char buf[UNITS_TEXT], double per_s, bool exact)
+static void churn_notes(struct page *page, const struct result *result)
 {
-    uint64_t rate = (uint64_t)(per_s + 0.5), unit = 1;
-    while (!exact && rate / unit >= 1000)
-        unit *= 10;
-    return units_text_count(buf, (rate + unit / 2) / unit * unit);
-}
-
-static void churn(struct telling *telling)
-{
-    struct page *page = &telling->page;
-    const struct result *result = telling->result;
-    char a[UNITS_TEXT], b[UNITS_TEXT];
-    uint64_t asked = result->shape.connect_rate;
-
-    asked_got(page, "conns/s", asked > 0 ? units_text_count(a, asked) : none(telling),
-              rate_text(b, result_connections_per_s(result), asked > 0));
-    notes(page);
-    page_part(page, "", "%s opened in all", units_text_count(a, result->opened));
-    page_end(page);
+    char n[UNITS_TEXT];
+    page_part(page, "", "%s opened in all", units_text_count(n, result->opened));
 }
 
 static void frame_counts(struct page *page, const struct result *result)
@@ -182,32 +151,75 @@ static void throughput(struct page *page, const struct result *result)
         page_part(page, out > 0 ? ", " : "; ", "%s in", units_text_byte_rate(n, in));
 }
 
-static void frames(struct telling *telling)
+static void frame_notes(struct page *page, const struct result *result)
 {
-    struct page *page = &telling->page;
-    const struct result *result = telling->result;
-    char a[UNITS_TEXT], b[UNITS_TEXT];
-    uint64_t asked = result->shape.rate;
-
-    asked_got(page, "frames/s", asked > 0 ? units_text_count(a, asked) : none(telling),
-              rate_text(b, result_frames_per_s(result), asked > 0));
-    notes(page);
     frame_counts(page, result);
     throughput(page, result);
-    page_end(page);
+}
+
+static struct row connections(const struct result *result)
+{
+    struct row row = {.label = "connections", .notes = connection_notes};
+    uint64_t asked = result->shape.connections;
+    bool over = result_churns(result) && result->opened > asked;
+    units_text_count(row.asked, asked);
+    units_text_count(row.got, over ? asked : result->opened);
+    return row;
+}
+
+/* Three digits; all of them where they are to be held against what was asked. */
+static struct row rate(const struct telling *telling, const char *label, uint64_t asked, double got)
+{
+    struct row row = {.label = label};
+    uint64_t rounded = (uint64_t)(got + 0.5), unit = 1;
+    while (asked == 0 && rounded / unit >= 1000)
+        unit *= 10;
+    units_text_count(row.got, (rounded + unit / 2) / unit * unit);
+    if (asked > 0)
+        units_text_count(row.asked, asked);
+    else
+        strcpy(row.asked, none(telling));
+    return row;
+}
+
+static size_t widest(const struct row *rows, unsigned n, bool got, size_t least)
+{
+    for (unsigned i = 0; i < n; i++) {
+        size_t columns = units_columns(got ? rows[i].got : rows[i].asked);
+        if (columns > least)
+            least = columns;
+    }
+    return least;
 }
 
 static void asked_and_got(struct telling *telling)
 {
-    const struct result_shape *asked = &telling->result->shape;
-    asked_got(&telling->page, "", "asked", "got");
-    page_end(&telling->page);
-    connections(telling);
-    if (result_churns(telling->result))
-        churn(telling);
-    if (asked->frames_per_conn > 0)
-        frames(telling);
-    page_end(&telling->page);
+    struct page *page = &telling->page;
+    const struct result *result = telling->result;
+    struct row rows[4] = {{.asked = "asked", .got = "got"}, connections(result)};
+    unsigned n = 2;
+
+    if (result_churns(result)) {
+        rows[n] =
+            rate(telling, "conns/s", result->shape.connect_rate, result_connections_per_s(result));
+        rows[n++].notes = churn_notes;
+    }
+    if (result->shape.frames_per_conn > 0) {
+        rows[n] = rate(telling, "frames/s", result->shape.rate, result_frames_per_s(result));
+        rows[n++].notes = frame_notes;
+    }
+    size_t asked = 1 + widest(rows, n, false, 6), got = 4 + widest(rows, n, true, 7);
+    for (unsigned i = 0; i < n; i++) {
+        page_begin(page, rows[i].label ? rows[i].label : "", 11);
+        page_cell(page, asked, rows[i].asked);
+        page_cell(page, got, rows[i].got);
+        if (rows[i].notes) {
+            page_begin(page, "", page->column + 4);
+            rows[i].notes(page, result);
+        }
+        page_end(page);
+    }
+    page_end(page);
 }
 
 /* --- how it ended --- */

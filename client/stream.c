@@ -14,6 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "life.h"
+#include "log.h"
+
 static bool was_closed[3];
 
 void stream_guard(void)
@@ -31,6 +34,15 @@ void stream_guard(void)
 bool stream_was_closed(int fd)
 {
     return fd >= 0 && fd <= 2 && was_closed[fd];
+}
+
+int stream_finish(void)
+{
+    bool failed = was_closed[1] || fflush(stdout) != 0 || ferror(stdout);
+    if (!failed)
+        return 0;
+    log_line(LOG_LEVEL_ERROR, "standard output: %s", was_closed[1] ? "closed" : strerror(errno));
+    return fate_row(FATE_OUTPUT)->exit_status;
 }
 
 /* Asked of epoll itself, because event_add would print a warning of its own. */

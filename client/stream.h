@@ -27,6 +27,9 @@ struct stream {
 void stream_guard(void);
 /* Whether descriptor 0, 1 or 2 was closed when the program began. */
 bool stream_was_closed(int fd);
+/* Writes what was printed to stdout so far. 0, or the exit status of the fate `output`, told on
+ * stderr. */
+int stream_finish(void);
 
 /* Finds out how descriptor 0 (to read) or 1 (to write) can be used. Cannot fail: at worst the way
  * is SHARED or DIRECT, and reading or writing will say what is wrong. */

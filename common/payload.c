@@ -2,6 +2,7 @@
 
 #include "payload.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 
 #define DIGITS 16      /* of a stamp: the connection's and the frame's number, in hex */
 #define NUMBER_BITS 40 /* of these, the frame's */
+#define EACH_BYTE UINT64_C(0x0101010101010101)
 #define PLACES 4096    /* where in the pattern a body's rest may begin */
 #define PLACE_SHIFT 52 /* so many of a product's upper bits are a place */
 #define PLACE_FACTOR 0x9e3779b97f4a7c15u
@@ -96,14 +98,12 @@ static const char *digits_for(const struct frame_codec *codec)
     return alphabets[i];
 }
 
-static void make_pairs(struct payload *payload)
+static void choose_digits(struct payload *payload)
 {
     const char *digits = digits_for(payload->codec);
 
-    for (unsigned i = 0; i < 256; i++) {
-        const char pair[2] = {digits[i >> 4], digits[i & 15]};
-        memcpy(&payload->pairs[i], pair, sizeof pair);
-    }
+    payload->zero = EACH_BYTE * (uint8_t)digits[0];
+    payload->gap = (uint64_t)(digits[10] - digits[0] - 10);
 }
 
 static uint8_t *make_pattern(const struct frame_codec *codec, size_t length)
@@ -125,14 +125,42 @@ static uint8_t *make_pattern(const struct frame_codec *codec, size_t length)
     return pattern;
 }
 
-/* The stamp's digits, of which a short body holds the last. */
-static void put_digits(const struct payload *payload, uint64_t key, uint8_t *to)
+/* Eight digits, the highest first in memory: half a byte of `number` to each byte, all at once. */
+static inline uint64_t eight_digits(const struct payload *payload, uint32_t number)
 {
-    uint8_t digits[DIGITS];
+    uint64_t digits = number;
 
-    for (unsigned i = 0; i < DIGITS / 2; i++)
-        memcpy(digits + 2 * i, &payload->pairs[key >> (56 - 8 * i) & 0xff], 2);
-    memcpy(to, digits + DIGITS - payload->digits, payload->digits);
+    digits = (digits | digits << 16) & UINT64_C(0x0000ffff0000ffff);
+    digits = (digits | digits << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    digits = (digits | digits << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    uint64_t above_nine = (digits + EACH_BYTE * 6) >> 4 & EACH_BYTE;
+    return htobe64(digits + payload->zero + above_nine * payload->gap);
+}
+
+struct stamp {
+    uint64_t high, low; /* as they stand in memory */
+};
+
+static inline struct stamp stamp_of(const struct payload *payload, uint64_t key)
+{
+    return (struct stamp){eight_digits(payload, (uint32_t)(key >> 32)),
+                          eight_digits(payload, (uint32_t)key)};
+}
+
+static inline uint64_t key_of(uint64_t connection, uint64_t number)
+{
+    return connection << NUMBER_BITS | (number & ((UINT64_C(1) << NUMBER_BITS) - 1));
+}
+
+static inline const uint8_t *rest_of(const struct payload *payload, uint64_t key)
+{
+    return payload->bytes + (key * PLACE_FACTOR >> PLACE_SHIFT);
+}
+
+/* Whether a body is a whole stamp and a rest: nearly all are. */
+static inline bool is_plain(const struct payload *payload)
+{
+    return payload->digits == DIGITS && payload->head_length == 0;
 }
 
 /* --- making, comparing --- */
@@ -195,7 +223,7 @@ struct payload *payload_new(const struct frame_codec *codec, size_t bytes, struc
     payload->bytes = make_pattern(codec, payload->rest_length + PLACES);
     if (payload->bytes == NULL)
         goto no_memory;
-    make_pairs(payload);
+    choose_digits(payload);
     if (try_first(payload, e) == 0)
         return payload;
     payload_free(payload);
@@ -216,23 +244,38 @@ void payload_free(struct payload *payload)
     free(payload);
 }
 
+static void read_body(const struct payload *payload, uint64_t turn, struct payload_body *body)
+{
+    const struct payload_piece *piece = &payload->pieces[turn % payload->count];
+
+    body->stamp_length = 0;
+    body->rest = payload->bytes + piece->at;
+    body->rest_length = piece->length;
+}
+
+/* A codec's header, and of the stamp what there is room for. */
+static void put_begin(const struct payload *payload, const struct stamp *stamp, uint8_t *to)
+{
+    memcpy(to, payload->head, payload->head_length);
+    memcpy(to + payload->head_length, (const uint8_t *)stamp + DIGITS - payload->digits,
+           payload->digits);
+}
+
 void payload_body(const struct payload *payload, uint64_t connection, uint64_t number,
                   struct payload_body *body)
 {
     if (payload->pieces != NULL) {
-        const struct payload_piece *piece =
-            &payload->pieces[(connection + number) % payload->count];
-        body->stamp_length = 0;
-        body->rest = payload->bytes + piece->at;
-        body->rest_length = piece->length;
+        read_body(payload, connection + number, body);
         return;
     }
-    uint64_t key = connection << NUMBER_BITS | (number & ((UINT64_C(1) << NUMBER_BITS) - 1));
-    if (payload->head_length > 0)
-        memcpy(body->stamp, payload->head, payload->head_length);
-    put_digits(payload, key, body->stamp + payload->head_length);
+    uint64_t key = key_of(connection, number);
+    struct stamp stamp = stamp_of(payload, key);
+    if (is_plain(payload))
+        memcpy(body->stamp, &stamp, sizeof stamp);
+    else
+        put_begin(payload, &stamp, body->stamp);
     body->stamp_length = payload->head_length + payload->digits;
-    body->rest = payload->bytes + (key * PLACE_FACTOR >> PLACE_SHIFT);
+    body->rest = rest_of(payload, key);
     body->rest_length = payload->rest_length;
 }
 
@@ -257,18 +300,39 @@ static size_t find_difference(const struct payload_body *body, const uint8_t *by
     return stamp + difference(body->rest, bytes + stamp, rest);
 }
 
-bool payload_equal(const struct payload *payload, uint64_t connection, uint64_t number,
-                   const uint8_t *bytes, size_t n, size_t *at)
+static bool is_equal(const struct payload *payload, uint64_t connection, uint64_t number,
+                     const uint8_t *bytes, size_t n)
 {
     struct payload_body body;
 
     payload_body(payload, connection, number, &body);
-    if (n == body.stamp_length + body.rest_length &&
-        memcmp(bytes, body.stamp, body.stamp_length) == 0 &&
-        memcmp(bytes + body.stamp_length, body.rest, body.rest_length) == 0)
-        return true;
-    *at = find_difference(&body, bytes, n);
-    return false;
+    return n == body.stamp_length + body.rest_length &&
+           memcmp(bytes, body.stamp, body.stamp_length) == 0 &&
+           memcmp(bytes + body.stamp_length, body.rest, body.rest_length) == 0;
+}
+
+static bool is_equal_plain(const struct payload *payload, uint64_t key, const uint8_t *bytes)
+{
+    struct stamp stamp = stamp_of(payload, key), there;
+
+    memcpy(&there, bytes, sizeof there);
+    return stamp.high == there.high && stamp.low == there.low &&
+           memcmp(bytes + DIGITS, rest_of(payload, key), payload->rest_length) == 0;
+}
+
+bool payload_equal(const struct payload *payload, uint64_t connection, uint64_t number,
+                   const uint8_t *bytes, size_t n, size_t *at)
+{
+    struct payload_body body;
+    bool equal = is_plain(payload) && n == payload->longest
+                     ? is_equal_plain(payload, key_of(connection, number), bytes)
+                     : is_equal(payload, connection, number, bytes, n);
+
+    if (!equal) {
+        payload_body(payload, connection, number, &body);
+        *at = find_difference(&body, bytes, n);
+    }
+    return equal;
 }
 
 size_t payload_longest(const struct payload *payload)

@@ -17,7 +17,9 @@ struct payload {
     /* made */
     uint8_t head[FRAME_HEAD_MAX]; /* the codec's header, where a body includes it */
     size_t head_length, digits, rest_length;
-    uint16_t pairs[256]; /* two digits of the stamp, as they stand in memory */
+    uint64_t zero; /* the digit 0, in each byte */
+    uint64_t
+        gap; /* how far the digit 10 is from where it would be if all were next to each other */
     /* read */
     struct payload_piece *pieces; /* owned; NULL: made */
     size_t count;

@@ -235,6 +235,11 @@ START_TEST(stalled)
     judged("slow", "transfer",
            "no reply on any connection from 6.20 s to 6.38 s; 9,000 frames waited",
            "the peer paused as a whole (collector, lock, SIGSTOP): its log at 14:02:13.6", 0);
+    r.busiest_thread_us = 9900000; /* however busy it was, its loops were not that late */
+    judged("slow", "transfer",
+           "no reply on any connection from 6.20 s to 6.38 s; 9,000 frames waited",
+           "the peer paused as a whole (collector, lock, SIGSTOP): its log at 14:02:13.6", 0);
+    ck_assert(r.client_limited);
     record(STAGE_LAG, 170 * MS, 1);
     judged("slow", "transfer",
            "no reply on any connection from 6.20 s to 6.38 s; 9,000 frames waited; this client "
@@ -384,6 +389,9 @@ START_TEST(busy)
     r.cpu_us = 19400000;
     limited("it used 97 % of the 2 processors it may run on",
             "a second client on another machine; --merge adds their results up");
+    r.busy_poll_us = 50;
+    result_judge(&r);
+    ck_assert(!r.client_limited);
 }
 END_TEST
 

@@ -38,6 +38,8 @@ class Contest:
         self.servers = []
         self.absent = {}  # entrants that could not take part, and why
         self.rounds = {}
+        self.seconds = 0
+        self.profile = ""  # where the time goes, where a goal was missed
 
     def serve(self, server):
         self.servers.append(server)
@@ -47,19 +49,17 @@ class Contest:
         self.entrants[name] = run
 
     def run(self, rounds, seconds, tell):
-        try:
-            self.rounds = {name: [] for name in self.entrants}
-            seconds = max(seconds, self.least_seconds)
-            for turn in range(rounds):
-                order = list(self.entrants)
-                if turn % 2:
-                    order.reverse()
-                for name in order:
-                    self.rounds[name].append(self.entrants[name](seconds))
-            for name in self.entrants:
-                tell(f"  {name}: {self.describe(name)}")
-        finally:
-            self.stop()
+        """The servers go on running until `stop`."""
+        self.rounds = {name: [] for name in self.entrants}
+        self.seconds = max(seconds, self.least_seconds)
+        for turn in range(rounds):
+            order = list(self.entrants)
+            if turn % 2:
+                order.reverse()
+            for name in order:
+                self.rounds[name].append(self.entrants[name](self.seconds))
+        for name in self.entrants:
+            tell(f"  {name}: {self.describe(name)}")
 
     def stop(self):
         for server in self.servers:
@@ -92,10 +92,11 @@ class Contest:
         told = self.rounds[entrant][0]
         for figure, unit, scale in (("rate", "/s", 1), ("bytes_per_s", " GB/s", 1e-9),
                                     ("server_us_each", " µs of the server each", 1),
+                                    ("client_us_each", " µs of the client each", 1),
                                     ("p50_us", " µs p50", 1), ("bytes_each", " B each", 1),
                                     ("bytes_each_after", " B each after 16 KiB", 1)):
-            if figure in told and (figure != "bytes_per_s" or self.bulk):
+            if told.get(figure) is not None and (figure != "bytes_per_s" or self.bulk):
                 value = self.median(entrant, figure) * scale
-                text = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+                text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
                 shown.append(text + unit)
         return ", ".join(shown)

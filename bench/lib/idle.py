@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 
+import many
 import programs
 from contest import Contest
 from program import Failed
@@ -136,5 +137,31 @@ def servers(places):
     return made
 
 
+def held_by(places, kind, port, count):
+    """A client's memory with so many idle connections."""
+    client = many.CLIENTS[kind](places, "127.0.0.1", port, count)
+    many.await_held([client], count)
+    bytes_held = settled(client.program)
+    many.end(client)
+    return bytes_held
+
+
+def clients(places):
+    """What a client holds of an idle connection, on which a frame went and came back."""
+    made = Contest("g client", f"memory of {CONNECTIONS:,} idle connections, clients")
+    server = made.serve(programs.raw_server(places))
+
+    def enter(kind):
+        def run(_seconds):
+            few, all_of_them = (held_by(places, kind, server.port, count)
+                                for count in (2, CONNECTIONS + 2))
+            return {"bytes_each": (all_of_them - few) / CONNECTIONS}
+        made.enter(kind, run)
+
+    for kind in many.CLIENTS:
+        enter(kind)
+    return made
+
+
 def contests():
-    return {"g server": servers}
+    return {"g server": servers, "g client": clients}

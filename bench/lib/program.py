@@ -121,6 +121,14 @@ def _pss(pid):
     raise Failed(f"/proc/{pid}/smaps_rollup has no Pss")
 
 
+def end_on_signals():
+    """SIGTERM and SIGHUP end this program as ^C does: what it started ends with it."""
+    def end(_number, _frame):
+        raise KeyboardInterrupt
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
+
 def kill_all():
     for program in list(_running):
         program.kill()

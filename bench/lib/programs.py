@@ -115,14 +115,14 @@ REDIS_SAYS = ("--ask", REDIS_ASK, "--answer", REDIS_ANSWER)
 
 
 # Clients. Each function runs one to its end and returns its figures: `rate` (frames/s, in a churn
-# connections/s), `bytes_per_s`, `count`, `cpu_us`, and what else it tells.
+# connections/s), `bytes_per_s`, `client_us_each` (processor time a frame), and what else it tells.
 
 def raw_client(places, port, seconds, *options):
     command = [places.program("raw_client"), "--milliseconds", str(int(seconds * 1000)), *options,
                str(port)]
     line = Program(command, cpu=CLIENT_CPU).wait(seconds + SLACK_S).strip().splitlines()[-1]
     figures = {key: float(value) for key, value in (pair.split("=") for pair in line.split())}
-    figures["count"] = figures["messages"]
+    figures["client_us_each"] = figures["cpu_us"] / max(figures["messages"], 1)
     return figures
 
 
@@ -146,8 +146,8 @@ def synfin(places, port, seconds, *options, expected=(0,)):
     told = json.loads(Program(command, cpu=CLIENT_CPU).wait(seconds + SLACK_S, expected))
     measured = told["measured_us"] / 1e6
     return dict(told, rate=told["frames_per_s"], bytes_per_s=told["bytes_out_per_s"],
-                count=told["frames_replies"], p50_us=told["round_trip_p50_us"],
-                cpu_us=told["client_cpu_us"], seconds=measured)
+                p50_us=told["round_trip_p50_us"], seconds=measured,
+                client_us_each=told["client_cpu_us"] / max(told["frames_sent"], 1))
 
 
 def has_option(places, program, option):

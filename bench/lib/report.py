@@ -109,6 +109,12 @@ def figure_lines(results):
             yield f"| {contest.title} | {who} | not run: {why} |"
 
 
+def profile_lines(results):
+    for contest in results.values():
+        if isinstance(contest, Contest) and contest.profile:
+            yield from ("", f"{contest.title}:", "", "```", contest.profile, "```")
+
+
 def million_lines(told):
     yield "| | held | up in | servers' PSS | clients' PSS | lost |"
     yield "|--|--|--|--|--|--|"
@@ -129,6 +135,10 @@ def write(path, tree, results, rates, how):
              "## Where and with what", "", "| | |", "|--|--|",
              *(f"| {what} | {cell(value)} |" for what, value in machine(tree)), "",
              "## Figures", "", *figure_lines(results)]
+    profiles = list(profile_lines(results))
+    if profiles:
+        lines += ["", "## Where the time goes in what was missed", "",
+                  "On the processor of the program of ours, with the kernel's part.", *profiles]
     if isinstance(results.get("million"), dict):
         lines += ["", "## A million connections", "", *million_lines(results["million"])]
     with open(path, "w", encoding="utf-8") as file:

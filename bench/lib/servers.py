@@ -34,13 +34,12 @@ def start_peer(places, contest, name):
     return contest.serve(programs.redis(places)), programs.REDIS_SAYS
 
 
-def entrant(places, server, options, with_cpu=False):
-    """Drives this server; with_cpu: and says what each message or connection cost it."""
+def entrant(places, server, options, each="messages"):
+    """Drives this server, and says what each message (or connection) cost it."""
     def run(seconds):
         before = server.cpu_us()
         figures = programs.raw_client(places, server.port, seconds, *options)
-        if with_cpu:
-            figures["server_us_each"] = (server.cpu_us() - before) / figures["connections"]
+        figures["server_us_each"] = (server.cpu_us() - before) / figures[each]
         return figures
     return run
 
@@ -103,11 +102,11 @@ def churn(places):
     contest = Contest("f server", "churn: connect, one frame, close, servers")
     shape = "--churn", "--connections", "16"
     for who, server in servers_of(places, contest).items():
-        contest.enter(who, entrant(places, server, shape, with_cpu=True))
+        contest.enter(who, entrant(places, server, shape, each="connections"))
     for who in ("memcached", "redis"):
         started = start_peer(places, contest, who)
         if started is not None:
-            contest.enter(who, entrant(places, started[0], shape + started[1], with_cpu=True))
+            contest.enter(who, entrant(places, started[0], shape + started[1], each="connections"))
     return contest
 
 

@@ -1,0 +1,323 @@
+/* The load's open loop against the server: its schedule, a server that pauses, signals, and the
+ * result's form in each mode. */
+#include "config.h"
+
+#include <check.h>
+#include <poll.h>
+#include <pty.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "load_run.h"
+
+#define JOURNAL "server.jsonl"
+#define INTERVAL "\"event\":\"interval\""
+
+static struct program *recording(void)
+{
+    return pair_server("--journal", load_journal(JOURNAL), NULL);
+}
+
+/* --- the schedule --- */
+
+/* All that is due in the time is sent, or counted as not sent: rate x time, to the frame. */
+START_TEST(rate)
+{
+    static const char *const threads[] = {"1", "2"};
+    struct program *server = recording();
+    struct load load = load_run(server, "-c", "10", "-r", "4k", "-d", "500ms", "-t", threads[_i],
+                                "-P", "100", NULL);
+    load_ends(&load, 0, NULL);
+    int64_t sent = load_number(&load, "frames_sent");
+    ck_assert_int_eq(sent + load_number(&load, "frames_due_not_sent"), 2000);
+    ck_assert_int_eq(load_number(&load, "frames_equal"), sent);
+    ck_assert_int_gt(sent, 0);
+    ck_assert_int_eq(load_number(&load, "round_trip_count"), 2000);
+    ck_assert_int_eq(load_number(&load, "from_send_count"), sent);
+    ck_assert_int_gt(load_number(&load, "lag_count"), 0);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* -n ends it too; and a rate under one frame in the whole time sends the one that is due at once.
+ */
+START_TEST(count_at_a_rate)
+{
+    static const struct {
+        const char *rate, *count, *connections;
+        int frames;
+    } cases[] = {{"2k", "301", "7", 301}, {"1", "1", "3", 1}};
+    struct program *server = recording();
+    struct load load = load_run(server, "-c", cases[_i].connections, "-r", cases[_i].rate, "-n",
+                                cases[_i].count, NULL);
+    load_ends(&load, 0, NULL);
+    ck_assert_int_eq(load_number(&load, "frames_sent"), cases[_i].frames);
+    ck_assert_int_eq(load_number(&load, "frames_equal"), cases[_i].frames);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* Far more than can be sent with one in flight: nothing due is forgotten, what was not sent counts
+ * with its wait, and that is slow, not failed. */
+START_TEST(more_than_it_can)
+{
+    struct program *server = recording();
+    struct load load = load_run(server, "-c", "1", "-r", "10m", "-d", "300ms", NULL);
+    load_ends(&load, 0, "slow");
+    int64_t sent = load_number(&load, "frames_sent");
+    ck_assert_int_eq(sent + load_number(&load, "frames_due_not_sent"), 3000000);
+    ck_assert_int_eq(load_number(&load, "round_trip_count"), 3000000);
+    ck_assert_int_eq(load_number(&load, "from_send_count"), sent);
+    ck_assert(load_real(&load, "round_trip_p99_us") > 100000);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* Lives that follow one another keep the schedule. */
+START_TEST(churn)
+{
+    struct program *server = recording();
+    struct load load = load_run(server, "-c", "5", "-r", "1k", "-d", "400ms", "--frames-per-conn",
+                                "10", "-P", "100", NULL);
+    load_ends(&load, 0, NULL);
+    int64_t sent = load_number(&load, "frames_sent");
+    ck_assert_int_eq(sent + load_number(&load, "frames_due_not_sent"), 400);
+    ck_assert_int_gt(load_number(&load, "connections_opened"), 5);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* --- a server that pauses --- */
+
+/* The longest wait of a late frame in any interval, and whether there were late ones. */
+static int64_t oldest_late_us(const struct load *load)
+{
+    int64_t oldest = 0;
+    size_t i;
+    const json_t *interval;
+    json_array_foreach(json_object_get(load->json, "intervals"), i, interval)
+    {
+        int64_t late = json_integer_value(json_object_get(interval, "late"));
+        int64_t us = json_integer_value(json_object_get(interval, "oldest_late_us"));
+        if (late > 0 && us > oldest)
+            oldest = us;
+    }
+    return oldest;
+}
+
+/* Stopped for a tenth of a second of one: a tenth of all frames were due then, and waited. */
+START_TEST(stopped_server)
+{
+    struct program *server = recording();
+    struct program *client = load_start(server, "-c", "50", "-r", "10k", "-d", "1s", "-i", "20ms",
+                                        "-P", "1000", "--json-stream", NULL);
+    pair_await_out(client, INTERVAL);
+    pair_signal(server, SIGSTOP);
+    poll(NULL, 0, 100); /* the length of the pause, not a wait for something */
+    pair_signal(server, SIGCONT);
+    struct load load = load_end(client);
+    load_ends(&load, 0, "slow");
+    ck_assert_int_eq(load_number(&load, "frames_sent") + load_number(&load, "frames_due_not_sent"),
+                     10000);
+    ck_assert_msg(load_real(&load, "round_trip_p99_9_us") > 80000, "p99.9: %f us",
+                  load_real(&load, "round_trip_p99_9_us"));
+    ck_assert_int_gt(oldest_late_us(&load), 20000);
+    ck_assert(!load_is_null(&load, "stall"));
+    ck_assert_int_gt(load_number(&load, "stall.waiting"), 100);
+    ck_assert_int_gt(load_number(&load, "stall.to_us") - load_number(&load, "stall.from_us"),
+                     80000);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* --- signals --- */
+
+/* Until the signal has been taken: a second one while it is pending would be the same one. */
+static void signal_taken(const struct program *program, int signal_number)
+{
+    char path[64], line[128];
+    int64_t until = pair_now_ms() + pair_patience(PAIR_DEADLINE_MS);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)program->pid);
+    for (bool pending = true; pending; sched_yield()) {
+        FILE *status = fopen(path, "r");
+        ck_assert_ptr_nonnull(status);
+        pending = false;
+        while (fgets(line, sizeof line, status) != NULL) {
+            unsigned long long mask;
+            if ((sscanf(line, "SigPnd: %llx", &mask) == 1 ||
+                 sscanf(line, "ShdPnd: %llx", &mask) == 1) &&
+                (mask >> (signal_number - 1) & 1))
+                pending = true;
+        }
+        fclose(status);
+        ck_assert_int_lt(pair_now_ms(), until);
+    }
+}
+
+START_TEST(interrupted)
+{
+    static const int signals[] = {SIGINT, SIGTERM};
+    struct program *server = recording();
+    struct program *client = load_start(server, "-d", "off", "-i", "20ms", "-P", "4",
+                                        "--json-stream", _i % 2 ? "-r" : NULL, "5k", NULL);
+    pair_await_out(client, INTERVAL);
+    pair_signal(client, signals[_i / 2]);
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    ck_assert_int_gt(load_number(&load, "frames_sent"), 0);
+    ck_assert_int_eq(load_number(&load, "frames_equal"), load_number(&load, "frames_sent"));
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* Replies that never come are waited for, until the second signal. */
+START_TEST(interrupted_twice)
+{
+    struct program *server = pair_server("-H", "discard", NULL);
+    struct program *client = load_start(server, "-d", "off", "-i", "20ms", "--json-stream", "-c",
+                                        "5", "--reply-timeout", "1h", NULL);
+    pair_await_out(client, INTERVAL);
+    pair_signal(client, SIGINT);
+    signal_taken(client, SIGINT);
+    pair_signal(client, SIGINT);
+    struct load load = load_end(client);
+    load_ends(&load, 130, "aborted");
+    ck_assert_int_eq(load_number(&load, "fates.aborted"), 5);
+    ck_assert_int_eq(load_number(&load, "frames_lost"), load_number(&load, "frames_sent"));
+    load_free(&load);
+}
+END_TEST
+
+/* Before the clock starts: what is up is closed in order, and the result is whole. */
+START_TEST(interrupted_early)
+{
+    struct program *server = pair_server("-v", "--journal", load_journal(JOURNAL), NULL);
+    struct program *client =
+        load_start(server, "-c", "1000", "--connect-rate", "20", "-n", "1000", NULL);
+    pair_await_err(server, "#2 ");
+    pair_signal(client, SIGINT);
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    ck_assert_int_eq(load_number(&load, "frames_sent"), 0);
+    ck_assert_int_lt(load_number(&load, "connections_opened"), 1000);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* --- the form of what is printed --- */
+
+/* A mode against a handler; `handler` NULL: nobody listens. */
+static const struct mode {
+    const char *handler;
+    const char *options[8];
+    int status;
+} modes[] = {
+    {"echo", {"-n", "10"}, 0},
+    {"echo", {"-d", "50ms", "-O", "10ms", "-t", "1"}, 0},
+    {"echo", {"-r", "1k", "-n", "50", "-i", "10ms"}, 0},
+    {"echo", {"-d", "100ms", "-i", "10ms", "--json-stream"}, 0},
+    {"echo", {"-r", "1m", "-d", "100ms", "-c", "1", "--json-stream"}, 0},
+    {"echo", {"-d", "50ms", "--frames-per-conn", "0"}, 0},
+    {"echo", {"-n", "100", "--frames-per-conn", "3"}, 0},
+    {"ack", {"-n", "10", "--expect", "any"}, 0},
+    {"discard", {"-n", "10", "--expect", "none"}, 0},
+    {"discard", {"-n", "10", "-c", "2", "--reply-timeout", "100ms"}, 28},
+    {"discard", {"-n", "10", "--reply-timeout", "100ms", "--json-stream"}, 28},
+    {"source", {"-d", "50ms", "--expect", "stream"}, 0},
+    {"upper", {"-n", "10"}, 1},
+    {NULL, {"-n", "10"}, 7},
+    {NULL, {"-n", "10", "--json-stream"}, 7},
+};
+#define MODES (sizeof modes / sizeof *modes)
+
+START_TEST(form)
+{
+    struct program *clients[MODES];
+    for (unsigned i = 0; i < MODES; i++) {
+        const struct mode *mode = &modes[i];
+        const char *const *o = mode->options;
+        struct program *server =
+            pair_server("-q", "-H", mode->handler ? mode->handler : "echo", NULL);
+        if (mode->handler == NULL)
+            pair_stop(server);
+        struct load load = load_run(server, o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], NULL);
+        load_ends(&load, mode->status, NULL);
+        clients[i] = load.client;
+        load_free(&load);
+        if (mode->handler != NULL)
+            pair_stop(server);
+    }
+    load_fits_schema(clients, MODES);
+}
+END_TEST
+
+/* At a terminal: a line that is redrawn while it runs, and gone when the result comes. */
+START_TEST(live_line)
+{
+    char said[16384];
+    size_t have = 0;
+    int ours, theirs;
+    struct winsize size = {.ws_row = 24, .ws_col = 120};
+    setenv("TERM", "xterm", 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    ck_assert_int_eq(openpty(&ours, &theirs, NULL, NULL, &size), 0);
+    struct program *server = pair_server("-q", NULL);
+    const char *arguments[] = {"--load",          "-r", "2k", "-d", "400ms", "-J", "127.0.0.1",
+                               server->port_text, NULL};
+    struct program *client =
+        pair_start(&(struct start){.program = "synfin", .arguments = arguments, .err = theirs});
+    close(theirs);
+    for (ssize_t n; (n = read(ours, said + have, sizeof said - 1 - have)) > 0;)
+        have += (size_t)n;
+    said[have] = '\0';
+    close(ours);
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    ck_assert_msg(strstr(said, " s of 0.4 s  10 open  ") != NULL, "%s", said);
+    ck_assert_ptr_nonnull(strstr(said, " of 2.00 k/s  "));
+    ck_assert_ptr_nonnull(strstr(said, "  0 errors\33[K"));
+    ck_assert_msg(have > 5 && strcmp(said + have - 4, "\r\33[K") == 0, "%s", said);
+    ck_assert_ptr_null(strchr(said, '\n'));
+    load_free(&load);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("load_open");
+    TCase *schedule = tcase_create("schedule"), *pause = tcase_create("pause"),
+          *signals = tcase_create("signals"), *printed = tcase_create("printed");
+    TCase *all[] = {schedule, pause, signals, printed};
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
+        tcase_add_checked_fixture(all[i], pair_begin, pair_end);
+        tcase_set_timeout(all[i], pair_wrapped() ? 600 : 60);
+        suite_add_tcase(suite, all[i]);
+    }
+    tcase_add_loop_test(schedule, rate, 0, 2);
+    tcase_add_loop_test(schedule, count_at_a_rate, 0, 2);
+    tcase_add_test(schedule, more_than_it_can);
+    tcase_add_test(schedule, churn);
+    tcase_add_test(pause, stopped_server);
+    tcase_add_loop_test(signals, interrupted, 0, 4);
+    tcase_add_test(signals, interrupted_twice);
+    tcase_add_test(signals, interrupted_early);
+    tcase_add_test(printed, form);
+    tcase_add_test(printed, live_line);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
