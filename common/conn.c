@@ -125,6 +125,23 @@ static void drain_input(struct conn *c, size_t n)
     evbuffer_drain(transport_input(&c->transport), n);
 }
 
+/* The same loop for the simple codecs, as short as it can be. Returns the bytes used. */
+static size_t pump_simple(struct conn *c, const uint8_t *bytes, size_t n)
+{
+    const struct frame_codec *codec = &c->config->codec;
+    size_t used = 0, total;
+
+    c->changed = false;
+    while (!c->changed && frame_simple_find(codec, bytes + used, n - used, &total)) {
+        const uint8_t *body = bytes + used + codec->width;
+        used += total;
+        c->life.accepted++;
+        stamp_first(c);
+        c->owner->frame(c, body, total - codec->width);
+    }
+    return used;
+}
+
 /* Hands over the frames that lie whole in the input's first chain, in place. Result as
  * frame_decode; 1: some of the chain may be left. */
 static int pump_chain(struct conn *c, struct frame_state *decoder, size_t *used,
@@ -134,20 +151,11 @@ static int pump_chain(struct conn *c, struct frame_state *decoder, size_t *used,
     struct frame_found found;
     int result = 1;
 
-    *used = 0;
     evbuffer_peek(transport_input(&c->transport), -1, NULL, &chain, 1);
     transport_hold(&c->transport, chain.iov_base, chain.iov_len);
+    *used = c->simple && !c->discard ? pump_simple(c, chain.iov_base, chain.iov_len) : 0;
     while (*used < chain.iov_len && takes_input(c)) {
         const uint8_t *wire = (const uint8_t *)chain.iov_base + *used;
-        size_t total, head = c->config->codec.width;
-        if (c->simple && !c->discard &&
-            frame_simple_find(&c->config->codec, wire, chain.iov_len - *used, &total)) {
-            *used += total;
-            c->life.accepted++;
-            stamp_first(c);
-            c->owner->frame(c, wire + head, total - head);
-            continue;
-        }
         result =
             frame_decode(&c->config->codec, decoder, wire, chain.iov_len - *used, &found, fault);
         if (result != 1) {
@@ -449,33 +457,42 @@ static inline bool takes_output(const struct conn *c, struct error *e)
     return false;
 }
 
-static void count_sent(struct conn *c, size_t wire)
+static inline void count_sent(struct conn *c, size_t wire)
 {
     uint32_t small = wire < UINT32_MAX ? (uint32_t)wire : UINT32_MAX;
     c->life.bytes_out += wire;
     c->life.frames_out++;
-    c->smallest_out = c->smallest_out == 0 || small < c->smallest_out ? small : c->smallest_out;
-    if (c->sent_told || !c->transport.tells_sent) {
-        c->sent_told = false;
-        c->transport.tells_sent = c->owner->room != NULL || c->life.phase == PHASE_DRAIN;
+    if (small - 1 < c->smallest_out - 1) { /* 0, none, wraps round to the largest */
+        c->smallest_out = small;
     }
-    if (transport_unsent(&c->transport) >= CONN_OUTPUT_HIGH) {
-        c->room_wanted = true;
+    if (c->sent_told) {
+        c->sent_told = false;
+        c->transport.tells_sent = c->owner->room != NULL;
     }
 }
 
-/* The common case: a short frame that follows others. */
-static bool send_simple(struct conn *c, const uint8_t *body, size_t n)
+static void note_high(struct conn *c)
+{
+    if (transport_unsent(&c->transport) >= CONN_OUTPUT_HIGH) {
+        c->room_wanted = true;
+        c->changed = true;
+    }
+}
+
+/* The common case: a short frame into the gather buffer, which is far smaller than the high mark.
+ */
+static inline bool send_simple(struct conn *c, const uint8_t *body, size_t n)
 {
     const struct frame_codec *codec = &c->config->codec;
-    uint8_t *to = c->simple && n > 0 && n <= SIMPLE_MOST
-                      ? transport_room(&c->transport, codec->width + n)
-                      : NULL;
+    uint8_t *to =
+        c->simple && n <= SIMPLE_MOST ? transport_room(&c->transport, codec->width + n) : NULL;
 
     if (to == NULL || !frame_simple_put(codec, to, n)) {
         return false;
     }
-    memcpy(to + codec->width, body, n);
+    if (n > 0) {
+        memcpy(to + codec->width, body, n);
+    }
     transport_took(&c->transport, codec->width + n);
     count_sent(c, codec->width + n);
     return true;
@@ -509,6 +526,7 @@ int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
     }
     c->first_out = false;
     count_sent(c, wrap.head_length + n + wrap.tail_length);
+    note_high(c);
     if (c->config->trace) {
         trace(c, '>', c->life.frames_out, wrap.head, wrap.head_length, body, n, wrap.tail,
               wrap.tail_length);
@@ -562,6 +580,7 @@ int conn_send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, co
     }
     c->first_out = false;
     count_sent(c, wrap.head_length + n + wrap.tail_length);
+    note_high(c);
     if (c->config->trace) {
         trace_parts(c, &wrap, begin, begin_length, rest, rest_length);
     }
@@ -590,7 +609,7 @@ size_t conn_partial(const struct conn *c)
 
 void conn_pause(struct conn *c)
 {
-    c->paused = true;
+    c->paused = c->changed = true;
     deadline_unset(&c->deadline);
     conn_wake(c);
 }

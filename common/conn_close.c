@@ -121,6 +121,7 @@ static void deadline_passed(struct deadline *deadline)
 
 void conn_enter_close(struct conn *c, const char *why)
 {
+    c->changed = true;
     if (c->life.phase != PHASE_CLOSE) {
         if (c->transport.kind != NULL) {
             transport_read(&c->transport, false);
@@ -242,6 +243,7 @@ void conn_begin_drain(struct conn *c, bool discard, const char *why)
         c->deadline_old = true;
     }
     c->discard = c->discard || discard;
+    c->changed = true;
     conn_wake(c);
 }
 

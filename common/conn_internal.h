@@ -21,10 +21,11 @@ struct conn {
     const struct conn_config *config;
     const struct conn_owner *owner;
     struct transport transport;
-    bool simple : 1; /* the codec is one of frame_simple.h's, and frames are not told one by one */
-    bool woken : 1;  /* `wake` is queued at the loop */
-    bool opened : 1; /* owner->open has run */
-    bool paused : 1; /* by the owner */
+    bool simple : 1;  /* the codec is one of frame_simple.h's, and frames are not told one by one */
+    bool changed : 1; /* what takes_input looks at, since it was looked at */
+    bool woken : 1;   /* `wake` is queued at the loop */
+    bool opened : 1;  /* owner->open has run */
+    bool paused : 1;  /* by the owner */
     bool first_in : 1; /* the decoder, the encoder stand before the first message */
     bool first_out : 1;
     bool room_wanted : 1;   /* the output reached the high mark */
@@ -39,7 +40,7 @@ struct conn {
     bool discard : 1;       /* frames are counted, not handed over */
     bool deaf : 1;          /* what comes is discarded undecoded: it could not be decoded */
     bool reset : 1;         /* close by RST */
-    int broken : 14;        /* errno that ended the connection, told once the input has been handed
+    int broken : 13;        /* errno that ended the connection, told once the input has been handed
                                over */
     uint32_t smallest_out;  /* the smallest frame sent, wire bytes; saturates; 0: none */
     uint64_t handled_bytes; /* decoded and drained from the input */

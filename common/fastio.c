@@ -234,7 +234,8 @@ static void flush(struct fastio *f)
     struct msghdr message = {.msg_iov = f->parts};
     ssize_t sent;
 
-    if (t == NULL) {
+    if (t == NULL || t->gathered == 0) {
+        f->gather.sender = NULL;
         return;
     }
     end_run(f);
@@ -489,6 +490,9 @@ static void ready(struct watch *watch)
         return; /* tried again: the watch is level-triggered */
     }
     f->serving = t;
+    if (f->gather.sender == NULL && !t->backlog && !t->failed) {
+        f->gather.sender = t; /* it will most likely answer */
+    }
     serve(f, t);
     f->serving = NULL;
     tell_sent(t);

@@ -112,7 +112,8 @@ struct transport_gather { /* what fastio attaches to the loop begins with this *
 static inline uint8_t *transport_room(const struct transport *t, size_t n)
 {
     const struct transport_gather *gather = loop_attached(t->loop);
-    return t->gathered > 0 && gather->sender == t && (size_t)(gather->end - gather->at) >= n
+    return t->fast && gather != NULL && gather->sender == t &&
+                   (size_t)(gather->end - gather->at) >= n
                ? gather->at
                : NULL;
 }
