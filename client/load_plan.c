@@ -154,6 +154,10 @@ int load_plan_init(struct load_plan *plan, const struct client_config *config, s
         return refuse(e, "omit", "leaves nothing of --duration");
     if (plan->sends)
         result = make_payload(plan, config, e);
+    /* A header and a trailer, each as long as any may be. */
+    plan->fits_output =
+        plan->answers &&
+        (plan->shape.size_bytes + 2 * FRAME_HEAD_MAX) * plan->shape.pipeline < CONN_OUTPUT_HIGH / 2;
     if (plan->shape.rate > 0)
         make_schedule(plan);
     if (result == 0)
