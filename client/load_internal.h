@@ -17,6 +17,7 @@
 #include "journal.h"
 #include "live.h"
 #include "load_schedule.h"
+#include "load_timer.h"
 #include "loop.h"
 #include "payload.h"
 #include "resolve.h"
@@ -120,7 +121,7 @@ struct load_worker {
     uint32_t live;   /* slots with a conn */
     uint32_t open;
     bool up_told;
-    struct event *connect_timer, *send_timer, *tick_timer, *end_timer;
+    struct load_timer connect_timer, send_timer, tick_timer, end_timer;
     struct deadline patience; /* for replies in the drain */
     uint64_t patience_replied;
 
@@ -199,7 +200,6 @@ void load_worker_queue(struct load_slot *slot);
 void load_worker_look(struct load_worker *worker);
 /* Bytes on the wire so far; either may be NULL. */
 void load_worker_bytes(const struct load_worker *worker, uint64_t *in, uint64_t *out);
-void load_timer_set(struct event *timer, uint64_t at_ns);
 
 /* load.c: letters of the workers to the main loop. */
 void load_worker_up(void *load);

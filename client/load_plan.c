@@ -13,7 +13,7 @@
 
 #define SIZE_DEFAULT 64
 #define DURATION_DEFAULT_US 10000000
-#define DESCRIPTORS_EACH 8  /* a loop's, at most */
+#define DESCRIPTORS_EACH 12 /* a loop's, at most */
 #define DESCRIPTORS_KEPT 16 /* names, the journal, what the C library opens */
 
 /* --- what contradicts itself --- */
