@@ -20,14 +20,6 @@ struct parts {
     const char *colour[PART_COUNT];    /* how it is shown; NULL: plainly */
 };
 
-static size_t width_of(const char *text)
-{
-    size_t n = 0;
-    for (; *text != '\0'; text++)
-        n += (*text & 0xc0) != 0x80;
-    return n;
-}
-
 /* --- the parts --- */
 
 /* Shares move by a half of a cell where there are characters for that. */
@@ -178,7 +170,7 @@ static size_t parts_width(const struct parts *parts)
     size_t width = 0;
     for (unsigned i = 0; i < PART_COUNT; i++) {
         if (parts->text[i][0] != '\0')
-            width += width_of(parts->text[i]) + (width > 0 ? 2 : 0);
+            width += units_columns(parts->text[i]) + (width > 0 ? 2 : 0);
     }
     return width;
 }

@@ -8,10 +8,7 @@
 #include "clock.h"
 #include "log.h"
 #include "report.h"
-#include "text.h"
 #include "units.h"
-
-#define LARGE_BODY 4096 /* handling one takes so long that the time is looked up anew */
 
 /* --- a life's end, in figures --- */
 
@@ -68,7 +65,7 @@ static void lose(struct load_slot *slot, uint64_t now_ns)
 
 /* --- its beginning --- */
 
-static void off_the_way(struct load_slot *slot)
+void load_conn_off_the_way(struct load_slot *slot)
 {
     if (slot->on_its_way) {
         slot->on_its_way = false;
@@ -162,7 +159,7 @@ static void on_open(struct conn *conn)
         load_conn_begin(slot);
     /* One that sends at once is on its way until its first reply. */
     if (slot->in_flight == 0)
-        off_the_way(slot);
+        load_conn_off_the_way(slot);
 }
 
 void load_conn_begin(struct load_slot *slot)
@@ -172,7 +169,7 @@ void load_conn_begin(struct load_slot *slot)
     if (slot->worker->load->plan.shape.frames_per_conn == 0)
         load_conn_finish(slot, "no frames are sent");
     else
-        load_send_more(slot, clock_ns());
+        load_frame_more(slot, clock_ns());
 }
 
 /* --- its end --- */
@@ -263,150 +260,15 @@ static void on_closed(struct conn *conn, struct life *life)
         journal_put(worker->load->journal, life);
     after_life(slot, life);
     if (slot->on_its_way)
-        off_the_way(slot);
+        load_conn_off_the_way(slot);
     else
         load_worker_look(worker);
 }
 
-/* --- replies --- */
-
-/* When the bytes of this frame were read: the clock is asked once for all frames of a read. */
-static uint64_t read_ns(struct load_worker *worker, const struct conn *conn,
-                        const struct life *life, size_t n)
-{
-    if (worker->batch_conn != conn || worker->batch_bytes != life->bytes_in || n >= LARGE_BODY) {
-        worker->batch_conn = conn;
-        worker->batch_bytes = life->bytes_in;
-        worker->now_ns = clock_ns();
-        if (worker->now_ns - worker->quiet_since_ns >= LOAD_SILENCE_NS && worker->owed > 0)
-            load_silence_note(worker, worker->now_ns);
-        worker->quiet_since_ns = worker->now_ns;
-    }
-    return worker->now_ns;
-}
-
-/* What stands at this place of the bytes, for a person. */
-static const char *bytes_at(char *buf, size_t size, const uint8_t *bytes, size_t n, size_t at)
-{
-    if (at >= n)
-        snprintf(buf, size, "its end");
-    else
-        text_hex(buf, size, bytes + at, n - at < 8 ? n - at : 8);
-    return buf;
-}
-
-static void tell_difference(struct load_slot *slot, uint64_t number, const uint8_t *got, size_t n,
-                            size_t at)
-{
-    struct load_worker *worker = slot->worker;
-    struct payload_body body;
-    char expected[40], came[40], which[32], where[32];
-
-    payload_body(worker->load->plan.payload, load_slot_connection(slot), number, &body);
-    memcpy(worker->body, body.stamp, body.stamp_length);
-    memcpy(worker->body + body.stamp_length, body.rest, body.rest_length);
-    struct result *result = &worker->result;
-    char detail[sizeof result->differed_detail];
-    snprintf(
-        detail, sizeof detail,
-        "the reply to frame %s of connection %llu differs at byte %s: sent %s, came %s",
-        units_text_count(which, number + 1), (unsigned long long)load_slot_connection(slot) + 1,
-        units_text_count(where, at),
-        bytes_at(expected, sizeof expected, worker->body, body.stamp_length + body.rest_length, at),
-        bytes_at(came, sizeof came, got, n, at));
-    if (result->differed_detail[0] == '\0')
-        snprintf(result->differed_detail, sizeof result->differed_detail, "%s", detail);
-    struct error e = {"", ""};
-    error_what(&e, "%s", detail);
-    error_mend(&e, "--expect any, if this service does not send back what it gets");
-    slot->state = SLOT_ENDING;
-    report_fail(slot->conn, FATE_DIFFERED, &e);
-}
-
-static void unasked(struct load_slot *slot)
-{
-    struct error e = {"", ""};
-
-    slot->worker->result.replies++;
-    if (slot->worker->load->plan.shape.expect != EXPECT_ECHO || slot->state != SLOT_OPEN)
-        return;
-    slot->worker->result.differed++;
-    error_what(&e, "a frame more came than the %llu that were sent",
-               (unsigned long long)conn_life(slot->conn)->frames_out);
-    error_mend(&e, "--expect any, if this service does not send back what it gets");
-    slot->state = SLOT_ENDING;
-    report_fail(slot->conn, FATE_DIFFERED, &e);
-}
-
-static void first_reply(struct load_slot *slot, uint64_t took_ns)
-{
-    histogram_record(slot->worker->result.stages[STAGE_FIRST_FRAME], took_ns);
-    off_the_way(slot);
-}
-
-static bool is_finished(const struct load_slot *slot, const struct life *life)
-{
-    return slot->in_flight == 0 && slot->state == SLOT_OPEN &&
-           (slot->worker->stopping ||
-            life->frames_out >= slot->worker->load->plan.shape.frames_per_conn);
-}
-
-static void on_reply(struct load_slot *slot, const struct life *life, uint64_t now_ns,
-                     const uint8_t *body, size_t n)
-{
-    struct load_worker *worker = slot->worker;
-    const struct load_plan *plan = &worker->load->plan;
-    uint64_t number = slot->sent - slot->in_flight;
-    uint64_t sent_ns = load_send_ns(slot, number);
-    uint64_t intended_ns = plan->shape.rate > 0 ? load_intended_ns(slot, number) : sent_ns;
-    size_t at;
-
-    slot->in_flight--;
-    worker->owed--;
-    worker->replied++;
-    if (intended_ns >= plan->counted_ns) {
-        worker->result.replies++;
-        histogram_record(worker->round_trip, now_ns - intended_ns);
-        if (plan->shape.rate > 0)
-            histogram_record(worker->result.stages[STAGE_FROM_SEND], now_ns - sent_ns);
-    }
-    if (plan->shape.expect == EXPECT_ECHO &&
-        !payload_equal(plan->payload, load_slot_connection(slot), number, body, n, &at)) {
-        worker->result.differed++;
-        tell_difference(slot, number, body, n, at);
-        return;
-    }
-    if (life->accepted == 1)
-        first_reply(slot, now_ns - sent_ns);
-    load_send_more(slot, now_ns);
-    if (is_finished(slot, life))
-        load_conn_finish(slot, "all its frames are answered");
-}
-
-static void on_frame(struct conn *conn, const uint8_t *body, size_t n)
-{
-    struct load_slot *slot = conn_arg(conn);
-    struct load_worker *worker = slot->worker;
-    const struct life *life = conn_life(conn);
-    uint64_t now_ns = read_ns(worker, conn, life, n);
-
-    if (slot->in_flight > 0)
-        on_reply(slot, life, now_ns, body, n);
-    else if (worker->load->plan.answers)
-        unasked(slot);
-    else if (worker->producing && now_ns >= worker->load->plan.counted_ns)
-        worker->result.replies++;
-}
-
-static void on_room(struct conn *conn)
-{
-    load_send_more(conn_arg(conn), clock_ns());
-}
-
 const struct conn_owner load_owner = {
     .open = on_open,
-    .frame = on_frame,
-    .room = on_room,
+    .frame = load_frame_came,
+    .room = load_frame_room,
     .drain = on_drain,
     .peer_done = on_peer_done,
     .closed = on_closed,

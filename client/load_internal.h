@@ -1,9 +1,8 @@
 /* load_internal: what the parts of a load share; for these only: load_plan.c (what was asked for),
  * load.c (the run, main thread), load_worker.c (a thread's connections), load_conn.c (one of them),
- * load_send.c (what is sent next, and when), load_interval.c (figures while it runs), load_end.c
- * (the result).
- * Threads: a worker and all in it are its thread's; across threads go letters of the loops, and the
- * two numbers marked atomic. */
+ * load_frame.c (the path of a frame), load_send.c (when frames are due), load_interval.c (figures
+ * while it runs), load_end.c (the result). Threads: a worker and all in it are its thread's; across
+ * threads go letters of the loops, and the two numbers marked atomic. */
 #ifndef SYNFIN_LOAD_INTERNAL_H
 #define SYNFIN_LOAD_INTERNAL_H
 
@@ -18,6 +17,7 @@
 #include "journal.h"
 #include "live.h"
 #include "load_schedule.h"
+#include "load_timer.h"
 #include "loop.h"
 #include "payload.h"
 #include "resolve.h"
@@ -34,6 +34,7 @@ struct load_plan {
     struct result_conditions conditions;
     bool sends;               /* expect is not `stream` */
     bool answers;             /* each frame is owed a reply */
+    bool fits_output;         /* what may be in flight does not fill a connection\'s output */
     bool churns;              /* a connection that has had its frames makes room for another */
     uint64_t start_ns;        /* the clock's start */
     uint64_t counted_ns;      /* from here on frames are counted: the start, and what is omitted */
@@ -63,10 +64,10 @@ struct load_slot {
         uint64_t sent_ns;       /* later, one in flight at most: when it was sent */
         uint64_t *ring_ns;      /* later, more in flight: when each was, by its number; owned */
     };
-    uint64_t sent;           /* frames, over all lives: the number of the next */
-    uint32_t in_flight : 24; /* of these, the last so many are owed a reply */
-    enum load_state state : 4;
-    bool on_its_way : 1; /* counts towards --connecting */
+    uint64_t sent;      /* frames, over all lives: the number of the next */
+    uint32_t in_flight; /* of these, the last so many are owed a reply */
+    uint8_t state;      /* enum load_state */
+    bool on_its_way;    /* counts towards --connecting */
 };
 _Static_assert(sizeof(struct load_slot) <= 40, "a load of a million connections has as many");
 
@@ -120,7 +121,7 @@ struct load_worker {
     uint32_t live;   /* slots with a conn */
     uint32_t open;
     bool up_told;
-    struct event *connect_timer, *send_timer, *tick_timer, *end_timer;
+    struct load_timer connect_timer, send_timer, tick_timer, end_timer;
     struct deadline patience; /* for replies in the drain */
     uint64_t patience_replied;
 
@@ -199,7 +200,6 @@ void load_worker_queue(struct load_slot *slot);
 void load_worker_look(struct load_worker *worker);
 /* Bytes on the wire so far; either may be NULL. */
 void load_worker_bytes(const struct load_worker *worker, uint64_t *in, uint64_t *out);
-void load_timer_set(struct event *timer, uint64_t at_ns);
 
 /* load.c: letters of the workers to the main loop. */
 void load_worker_up(void *load);
@@ -219,18 +219,33 @@ void load_conn_stop(struct load_slot *slot);
 /* Ends it if a reply is owed. */
 void load_conn_lose_patience(struct load_slot *slot);
 
-/* load_send.c: sends what may be sent now on an open connection. */
-void load_send_more(struct load_slot *slot, uint64_t now_ns);
-/* An open loop: sends what was due at `until_ns`, so much of it as one turn may, and sets the timer
- * for what comes next. Result: whether more was due. */
+/* Its first reply has come, or none is to: another may be on its way. */
+void load_conn_off_the_way(struct load_slot *slot);
+
+/* load_frame.c: what a connection's owner does with a frame, and with room in the output. */
+void load_frame_came(struct conn *conn, const uint8_t *body, size_t n);
+void load_frame_room(struct conn *conn);
+/* Sends what may be sent now. */
+void load_frame_more(struct load_slot *slot, uint64_t now_ns);
+/* Sends one, which load_frame_may_send allows. Whether it was sent; if not, the connection ends. */
+bool load_frame_may_send(const struct load_slot *slot);
+bool load_frame_send(struct load_slot *slot, uint64_t meant_ns, uint64_t now_ns);
+/* If no reply is waited for and all has been sent: the close. */
+void load_frame_finish_sent(struct load_slot *slot);
+
+/* load_differ.c: a reply that differs from `at` on; a reply to nothing. They end the connection. */
+void load_differ_tell(struct load_slot *slot, uint64_t number, const uint8_t *got, size_t n,
+                      size_t at);
+void load_differ_unasked(struct load_slot *slot);
+
+/* load_send.c: an open loop: sends what was due at `until_ns`, so much of it as one turn may, and
+ * sets the timer for what comes next. Result: whether more was due. */
 bool load_send_due(struct load_worker *worker, uint64_t until_ns);
-/* When a frame was sent, which is in flight; when it was meant to be (without a schedule the same).
- */
-uint64_t load_send_ns(const struct load_slot *slot, uint64_t number);
+/* When a frame in flight, or one that is due, was meant to be sent. */
 uint64_t load_intended_ns(const struct load_slot *slot, uint64_t number);
-/* How many frames of the slot are to be sent in all; of an open loop: were due by `now_ns`. */
-uint64_t load_send_limit(const struct load_slot *slot);
+/* How many frames of the slot were due by `now_ns`; its share of --count. */
 uint64_t load_send_due_count(const struct load_slot *slot, uint64_t now_ns);
+uint64_t load_send_share(const struct load_slot *slot);
 /* Nothing more will be sent on it. */
 void load_send_forgo(struct load_slot *slot);
 
@@ -258,6 +273,19 @@ static inline uint64_t load_slot_connection(const struct load_slot *slot)
 {
     const struct load_worker *worker = slot->worker;
     return worker->number + (uint64_t)(slot - worker->slots) * worker->cursor.stride;
+}
+
+/* How many frames of the slot are to be sent in all. */
+static inline uint64_t load_send_limit(const struct load_slot *slot)
+{
+    return slot->worker->load->plan.shape.count == 0 ? UINT64_MAX : load_send_share(slot);
+}
+
+/* When a frame was sent that is in flight. */
+static inline uint64_t load_send_ns(const struct load_slot *slot, uint64_t number)
+{
+    uint32_t mask = slot->worker->ring_mask;
+    return mask == 0 ? slot->sent_ns : slot->ring_ns[number & mask];
 }
 
 #endif

@@ -13,7 +13,7 @@
 
 #define SIZE_DEFAULT 64
 #define DURATION_DEFAULT_US 10000000
-#define DESCRIPTORS_EACH 8  /* a loop's, at most */
+#define DESCRIPTORS_EACH 12 /* a loop's, at most */
 #define DESCRIPTORS_KEPT 16 /* names, the journal, what the C library opens */
 
 /* --- what contradicts itself --- */
@@ -154,6 +154,10 @@ int load_plan_init(struct load_plan *plan, const struct client_config *config, s
         return refuse(e, "omit", "leaves nothing of --duration");
     if (plan->sends)
         result = make_payload(plan, config, e);
+    /* A header and a trailer, each as long as any may be. */
+    plan->fits_output =
+        plan->answers &&
+        (plan->shape.size_bytes + 2 * FRAME_HEAD_MAX) * plan->shape.pipeline < CONN_OUTPUT_HIGH / 2;
     if (plan->shape.rate > 0)
         make_schedule(plan);
     if (result == 0)

@@ -18,16 +18,6 @@ static uint64_t cpu_ns(clockid_t whose)
     return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
-void load_timer_set(struct event *timer, uint64_t at_ns)
-{
-    uint64_t now = clock_ns();
-    /* Rounded up: woken a moment too early, the loop would turn for nothing. */
-    uint64_t wait_us = at_ns > now ? (at_ns - now + 999) / 1000 : 0;
-    struct timeval tv = {.tv_sec = (time_t)(wait_us / 1000000),
-                         .tv_usec = (suseconds_t)(wait_us % 1000000)};
-    event_add(timer, &tv);
-}
-
 static void post(struct load_worker *worker, void (*fn)(void *load))
 {
     while (loop_post(worker->load->loop, fn, worker->load) < 0)
@@ -69,7 +59,7 @@ static bool rate_allows(struct load_worker *worker)
     uint64_t due_ns = schedule_place_ns(&rate, place);
     if (due_ns <= clock_ns())
         return true;
-    load_timer_set(worker->connect_timer, due_ns);
+    load_timer_set(&worker->connect_timer, due_ns);
     return false;
 }
 
@@ -82,10 +72,8 @@ static void admit(struct load_worker *worker)
     }
 }
 
-static void connect_due(evutil_socket_t fd, short what, void *arg)
+static void connect_due(void *arg)
 {
-    (void)fd;
-    (void)what;
     admit(arg);
 }
 
@@ -158,13 +146,13 @@ void load_worker_stop(void *arg)
     if (worker->producing)
         stop_measuring(worker);
     give_up_waiting(worker);
-    event_del(worker->connect_timer);
-    event_del(worker->send_timer);
-    event_del(worker->end_timer);
+    load_timer_unset(&worker->connect_timer);
+    load_timer_unset(&worker->send_timer);
+    load_timer_unset(&worker->end_timer);
     if (worker->load->live != NULL)
-        load_timer_set(worker->tick_timer, clock_ns() + 1000 * LOAD_LIVE_US);
+        load_timer_set(&worker->tick_timer, clock_ns() + 1000 * LOAD_LIVE_US);
     else
-        event_del(worker->tick_timer);
+        load_timer_unset(&worker->tick_timer);
     for (uint32_t i = 0; i < worker->count; i++)
         load_conn_stop(&worker->slots[i]);
     if (worker->owed > 0)
@@ -196,7 +184,7 @@ void load_worker_cut(void *arg)
 static void finish(struct load_worker *worker)
 {
     worker->done_told = true;
-    event_del(worker->tick_timer);
+    load_timer_unset(&worker->tick_timer);
     deadline_unset(&worker->patience);
     load_slice_close(worker, LOAD_SLICE_LAST, clock_ns());
     post(worker, load_worker_done);
@@ -246,14 +234,12 @@ static void begin_counting(struct load_worker *worker)
     load_slice_begin(worker);
 }
 
-static void tick(evutil_socket_t fd, short what, void *arg)
+static void tick(void *arg)
 {
     struct load_worker *worker = arg;
     const struct load_plan *plan = &worker->load->plan;
     uint64_t now = clock_ns();
 
-    (void)fd;
-    (void)what;
     if (worker->stopping)
         load_slice_close(worker, LOAD_SLICE_LAST, now);
     else if (!worker->counting)
@@ -261,37 +247,21 @@ static void tick(evutil_socket_t fd, short what, void *arg)
     else
         load_slice_tick(worker, now);
     if (worker->stopping)
-        load_timer_set(worker->tick_timer, now + 1000 * LOAD_LIVE_US);
+        load_timer_set(&worker->tick_timer, now + 1000 * LOAD_LIVE_US);
     else if (plan->tick_ns > 0)
-        load_timer_set(worker->tick_timer, plan->counted_ns + (worker->slices + 1) * plan->tick_ns);
+        load_timer_set(&worker->tick_timer,
+                       plan->counted_ns + (worker->slices + 1) * plan->tick_ns);
 }
 
-static void end_due(evutil_socket_t fd, short what, void *arg)
-{
-    struct load_worker *worker = arg;
-    uint64_t end_ns = worker->load->plan.end_ns;
-
-    (void)fd;
-    (void)what;
-    /* A timer may be early by as much as the loop's own idea of the time is old: the last frames
-     * of a schedule would not be due yet. */
-    if (clock_ns() < end_ns)
-        load_timer_set(worker->end_timer, end_ns);
-    else
-        load_worker_stop(worker);
-}
-
-static void send_due(evutil_socket_t fd, short what, void *arg)
+static void send_due(void *arg)
 {
     struct load_worker *worker = arg;
     const struct load_plan *plan = &worker->load->plan;
 
-    (void)fd;
-    (void)what;
     if (!worker->producing) {
         worker->producing = true;
         if (plan->counted_ns == plan->start_ns)
-            tick(-1, 0, worker);
+            tick(worker);
         if (plan->shape.rate == 0)
             for (uint32_t i = 0; i < worker->count; i++)
                 load_conn_begin(&worker->slots[i]);
@@ -308,11 +278,11 @@ void load_worker_measure(void *arg)
 
     if (worker->stopping)
         return;
-    load_timer_set(worker->send_timer, plan->start_ns);
+    load_timer_set(&worker->send_timer, plan->start_ns);
     if (plan->counted_ns > plan->start_ns)
-        load_timer_set(worker->tick_timer, plan->counted_ns);
+        load_timer_set(&worker->tick_timer, plan->counted_ns);
     if (plan->end_ns != UINT64_MAX)
-        load_timer_set(worker->end_timer, plan->end_ns);
+        load_timer_set(&worker->end_timer, plan->end_ns);
     else if (plan->answers)
         await_replies(worker); /* else a silent peer would keep it for good */
 }
@@ -322,15 +292,15 @@ void load_worker_measure(void *arg)
 static int make_timers(struct load_worker *worker)
 {
     struct event_base *base = loop_base(worker->loop);
+    int result = load_timer_init(&worker->connect_timer, base, connect_due, worker);
 
-    worker->connect_timer = evtimer_new(base, connect_due, worker);
-    worker->send_timer = evtimer_new(base, send_due, worker);
-    worker->tick_timer = evtimer_new(base, tick, worker);
-    worker->end_timer = evtimer_new(base, end_due, worker);
-    return worker->connect_timer != NULL && worker->send_timer != NULL &&
-                   worker->tick_timer != NULL && worker->end_timer != NULL
-               ? 0
-               : ERR_MEMORY;
+    if (result == 0)
+        result = load_timer_init(&worker->send_timer, base, send_due, worker);
+    if (result == 0)
+        result = load_timer_init(&worker->tick_timer, base, tick, worker);
+    if (result == 0)
+        result = load_timer_init(&worker->end_timer, base, load_worker_stop, worker);
+    return result;
 }
 
 static int make_figures(struct load_worker *worker)
@@ -393,18 +363,12 @@ int load_worker_init(struct load_worker *worker, struct load *load, unsigned num
     return 0;
 }
 
-static void free_timer(struct event *timer)
-{
-    if (timer != NULL)
-        event_free(timer);
-}
-
 void load_worker_fini(struct load_worker *worker)
 {
-    free_timer(worker->connect_timer);
-    free_timer(worker->send_timer);
-    free_timer(worker->tick_timer);
-    free_timer(worker->end_timer);
+    load_timer_fini(&worker->connect_timer);
+    load_timer_fini(&worker->send_timer);
+    load_timer_fini(&worker->tick_timer);
+    load_timer_fini(&worker->end_timer);
     free(worker->slots);
     free(worker->body);
     free(worker->round_trip);

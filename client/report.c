@@ -185,7 +185,9 @@ static void try_this(const struct life *life, const struct client_config *config
         try_reply_timeout(life, config, e);
         break;
     case FATE_UNANSWERED:
-        its_log(life, e, "it closed on what it read, or speaks another -F");
+        its_log(life, e,
+                life_frames_in(life) > 0 ? "it ended by itself (a restart, a limit of its own)"
+                                         : "it closed on what it read, or speaks another -F");
         break;
     case FATE_IDLE_TIMEOUT:
         error_mend(e, "a longer --idle-timeout, or off");

@@ -191,6 +191,8 @@ static void ok(struct result *result)
     result_evidence_add(result, "%s%s closed clean",
                         result->verdict.evidence[0] != '\0' ? ", " : "",
                         units_plural(n, sizeof n, clean, "connection"));
+    if (result->measured_us == 0 && result->shape.omit_us > 0 && clean > 0)
+        result_evidence_add(result, "; nothing was counted: it ended within --omit");
 }
 
 /* Figures of a client at its limit say little of the peer. (The words are in its own line.) */

@@ -209,55 +209,73 @@ static bool has_more(FILE *in)
     return c != EOF;
 }
 
-/* The next object of the file; NULL with `e`. */
-static json_t *next_object(FILE *in, struct error *e)
+/* The next object of the file. 0, ERR_MEMORY, or ERR_SYNTAX with `e`. */
+static int next_object(FILE *in, json_t **object, struct error *e)
 {
     json_error_t said;
     json_t *value = json_loadf(in, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &said);
+    if (!value && said.text[0] == '\0')
+        return ERR_MEMORY;
     if (!value) {
         error_what(e, "it is no whole JSON: %s (line %d, column %d)", said.text, said.line,
                    said.column);
-    } else if (!json_is_object(value)) {
+        return ERR_SYNTAX;
+    }
+    if (!json_is_object(value)) {
         error_what(e, "it is JSON, but no result of a load");
         json_decref(value);
-        value = NULL;
+        return ERR_SYNTAX;
     }
-    return value;
+    *object = value;
+    return 0;
+}
+
+static int take_result(json_t *end, json_t **object, struct error *e)
+{
+    json_t *result = json_incref(json_object_get(end, "result"));
+    json_decref(end);
+    if (!result) {
+        error_what(e, "its \"end\" event has no \"result\"");
+        return ERR_SYNTAX;
+    }
+    *object = result;
+    return 0;
 }
 
 /* The object with the result: the file's only one or, of the events of --json-stream, that of the
- * last. NULL with `e`. */
-static json_t *find_object(FILE *in, struct error *e)
+ * last. Result as above. */
+static int find_object(FILE *in, json_t **object, struct error *e)
 {
     bool events = false;
-    while (has_more(in)) {
-        json_t *object = next_object(in, e), *event = json_object_get(object, "event");
-        if (!event)
-            return object;
-        if (json_is_string(event) && strcmp(json_string_value(event), "end") == 0) {
-            json_t *result = json_incref(json_object_get(object, "result"));
-            json_decref(object);
-            if (!result)
-                error_what(e, "its \"end\" event has no \"result\"");
-            return result;
+    for (; has_more(in); events = true) {
+        json_t *value;
+        int rc = next_object(in, &value, e);
+        if (rc < 0)
+            return rc;
+        const char *event = json_string_value(json_object_get(value, "event"));
+        if (!event) {
+            *object = value;
+            return 0;
         }
-        json_decref(object);
-        events = true;
+        if (strcmp(event, "end") == 0)
+            return take_result(value, object, e);
+        json_decref(value);
     }
     error_what(e,
                events ? "it has no \"end\" event: the run was cut, or still runs" : "it is empty");
-    return NULL;
+    return ERR_SYNTAX;
 }
 
 static int read_file(struct result *result, FILE *in, struct error *e)
 {
-    json_t *object = find_object(in, e);
+    json_t *object = NULL;
+    int rc = find_object(in, &object, e);
     if (ferror(in)) {
         error_what(e, "it cannot be read: %s", strerror(errno));
-        json_decref(object);
-        return ERR_SYSTEM;
+        rc = ERR_SYSTEM;
     }
-    int rc = object ? read_object(object, result, e) : ERR_SYNTAX;
+    if (rc == 0)
+        rc = read_object(object, result, e);
     if (rc == 0 && has_more(in)) {
         error_what(e, "more follows its result; one file holds one");
         rc = ERR_SYNTAX;

@@ -83,6 +83,12 @@ START_TEST(ok)
     judged("ok", "", "500,000 frames sent, 1,000 connections closed clean", "", 0);
     r.shape.expect = EXPECT_STREAM;
     judged("ok", "", "500,000 frames received, 1,000 connections closed clean", "", 0);
+    r.shape.omit_us = 1000000;
+    r.measured_us = 0;
+    r.sent = r.replies = 0;
+    judged("ok", "", "1,000 connections closed clean; nothing was counted: it ended within --omit",
+           "", 0);
+    r.shape.omit_us = 0;
     r.shape.expect = EXPECT_ECHO;
     r.shape.frames_per_conn = r.shape.rate = 0;
     r.sent = r.replies = 0;
@@ -318,8 +324,13 @@ START_TEST(tails)
            "the peer's pauses (collector, locks, disk), or loss on the way: --json has each "
            "interval",
            0);
-    record(STAGE_DRAIN_LINGER, 40 * MS, 20);
-    judged("slow", "linger", "drain+linger p99 40.0 ms, far above its p50 of 227 µs",
+    record(STAGE_DRAIN_LINGER, 119 * MS, 20); /* a thousand at once may take as long */
+    judged("slow", "transfer", "round trip p99 30.0 ms, far above its p50 of 221 µs",
+           "the peer's pauses (collector, locks, disk), or loss on the way: --json has each "
+           "interval",
+           0);
+    record(STAGE_DRAIN_LINGER, 140 * MS, 20);
+    judged("slow", "linger", "drain+linger p99 140 ms, far above its p50 of 227 µs",
            "the peer closes some late at our FIN: on it, ss -tn state close-wait", 0);
 }
 END_TEST
@@ -328,7 +339,7 @@ START_TEST(tail_of_few)
 {
     histogram_clear(r.stages[STAGE_DRAIN_LINGER]);
     record(STAGE_DRAIN_LINGER, 227 * US, 10);
-    record(STAGE_DRAIN_LINGER, 199 * MS, 1);
+    record(STAGE_DRAIN_LINGER, 299 * MS, 1);
     result_judge(&r);
     ck_assert(!r.verdict.slow);
     record(STAGE_DRAIN_LINGER, 1020 * MS, 1);
@@ -342,7 +353,8 @@ START_TEST(median)
     histogram_clear(r.stages[STAGE_FIRST_FRAME]);
     record(STAGE_FIRST_FRAME, 300 * MS, 1000);
     judged("slow", "transfer", "first frame p50 300 ms, where a round trip takes 221 µs",
-           "the peer sets something up for each connection (a session, a lookup)", 0);
+           "the peer accepts late, or sets something up for each connection (a session, a lookup)",
+           0);
 }
 END_TEST
 

@@ -31,10 +31,12 @@ static struct program *recording(void)
 
 START_TEST(exact_count)
 {
-    static const char *const threads[] = {"1", "2"};
-    struct program *server = recording();
-    struct load load =
-        load_run(server, "-t", threads[_i], "-c", "20", "-n", "5000", "-P", "3", NULL);
+    static const char *const ways[][4] = {
+        {"-t", "1"}, {"-t", "2"}, {"-t", "2", "--no-fastio"}, {"-t", "2", "--busy-poll", "50us"}};
+    struct program *server =
+        pair_server("--journal", load_journal(JOURNAL), ways[_i][2], ways[_i][3], NULL);
+    struct load load = load_run(server, "-c", "20", "-n", "5000", "-P", "3", ways[_i][0],
+                                ways[_i][1], ways[_i][2], ways[_i][3], NULL);
     went_well(&load);
     ck_assert_int_eq(load_number(&load, "frames_sent"), 5000);
     ck_assert_int_eq(load_number(&load, "frames_equal"), 5000);
@@ -44,7 +46,7 @@ START_TEST(exact_count)
     ck_assert_int_eq(load_number(&load, "first_frame_count"), 20);
     ck_assert_int_eq(load_number(&load, "drain_linger_count"), 20);
     ck_assert_int_eq(load_number(&load, "time_wait.ours"), 20);
-    ck_assert_int_eq(load_number(&load, "shape.threads"), _i + 1);
+    ck_assert_int_eq(load_number(&load, "shape.threads"), _i == 0 ? 1 : 2);
     load_agrees(&load, server, JOURNAL);
     load_free(&load);
 }
@@ -88,6 +90,26 @@ START_TEST(omitted)
     ck_assert_int_gt(load_number(&load, "frames_sent"), 0);
     ck_assert_int_lt(load_number(&load, "frames_sent"), load_account(JOURNAL).frames_in);
     ck_assert_int_eq(load_number(&load, "frames_equal"), load_number(&load, "frames_sent"));
+    load_free(&load);
+}
+END_TEST
+
+START_TEST(unix_socket)
+{
+    char address[320];
+    snprintf(address, sizeof address, "unix:%s", pair_file("socket"));
+    struct program *server = pair_start(&(struct start){
+        .program = "synfind",
+        .arguments = (const char *[]){"--journal", load_journal(JOURNAL), address, NULL}});
+    pair_await_err(server, "listening on");
+    struct program *client = pair_start(&(struct start){
+        .program = "synfin",
+        .arguments = (const char *[]){"--load", "-n", "1000", "-J", address, NULL}});
+    struct load load = load_end(client);
+    went_well(&load);
+    ck_assert_int_eq(load_number(&load, "frames_equal"), 1000);
+    ck_assert_int_eq(load_number(&load, "time_wait.ours"), 0);
+    load_agrees(&load, server, JOURNAL);
     load_free(&load);
 }
 END_TEST
@@ -317,6 +339,38 @@ START_TEST(server_dies)
 }
 END_TEST
 
+/* The server ends in order in the middle: it answers what it had accepted, and says what came too
+ * late; what is lost here is what was discarded there. */
+START_TEST(server_drains)
+{
+    struct program *server = recording();
+    struct program *client =
+        load_start(server, "-c", "8", "-P", "4", "-d", "30s", "-i", "20ms", "--json-stream", NULL);
+    pair_await_out(client, "\"event\":\"interval\"");
+    ck_assert_int_eq(pair_stop(server), 0);
+    struct load load = load_end(client);
+    load_ends(&load, 1, "unanswered");
+    struct account account = load_account(JOURNAL);
+    ck_assert_uint_eq(account.clean, 8);
+    ck_assert_int_eq(load_number(&load, "fates.unanswered"), 8);
+    ck_assert_int_eq(load_number(&load, "closed_first.peer"), 8);
+    ck_assert_int_eq(load_number(&load, "frames_sent"), account.frames_in);
+    ck_assert_int_eq(load_number(&load, "frames_equal"), account.frames_out);
+    ck_assert_int_eq(load_number(&load, "frames_lost"), account.discarded);
+    load_free(&load);
+}
+END_TEST
+
+/* Frames that nobody asked for. */
+START_TEST(too_many_replies)
+{
+    struct program *server = pair_server("-H", "source", NULL);
+    struct load load = load_run(server, "-c", "2", "-n", "100", NULL);
+    load_ends(&load, 1, "differed");
+    load_free(&load);
+}
+END_TEST
+
 /* Told before the first connection, with how many fit; and so many do fit. */
 START_TEST(too_many_connections)
 {
@@ -369,10 +423,11 @@ int main(void)
         tcase_set_timeout(all[i], pair_wrapped() ? 600 : 60);
         suite_add_tcase(suite, all[i]);
     }
-    tcase_add_loop_test(closed, exact_count, 0, 2);
+    tcase_add_loop_test(closed, exact_count, 0, 4);
     tcase_add_loop_test(closed, odd_counts, 0, 4);
     tcase_add_test(closed, for_a_time);
     tcase_add_test(closed, omitted);
+    tcase_add_test(closed, unix_socket);
     tcase_add_test(closed, large_frames);
     tcase_add_loop_test(lives, churn, 0, 2);
     tcase_add_test(lives, no_frames);
@@ -386,6 +441,8 @@ int main(void)
     tcase_add_test(wrong, replies_missing);
     tcase_add_test(wrong, nobody_listens);
     tcase_add_loop_test(wrong, server_dies, 0, 2);
+    tcase_add_test(wrong, server_drains);
+    tcase_add_test(wrong, too_many_replies);
     tcase_add_test(wrong, too_many_connections);
     tcase_add_loop_test(wrong, conditions, 0, 5);
     SRunner *runner = srunner_create(suite);

@@ -4,6 +4,7 @@
 #include "result.h"
 
 #include <check.h>
+#include <jansson.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,61 @@ START_TEST(a_file_made_pretty_is_read_too)
     ck_assert_str_eq(text, second);
     free(text);
     free(second);
+}
+END_TEST
+
+/* --- without memory --- */
+
+static unsigned allocations_left;
+
+static void *fail_in_turn(size_t n)
+{
+    if (allocations_left == 0)
+        return NULL;
+    allocations_left--;
+    return malloc(n);
+}
+
+/* The JSON library's allocations fail, from the first to the last that is needed. */
+START_TEST(without_memory_writing_says_so)
+{
+    int rc = ERR_MEMORY;
+    results_failures(&result);
+    json_set_alloc_funcs(fail_in_turn, free);
+    for (unsigned n = 0; rc != 0; n++) {
+        FILE *nowhere = fopen("/dev/null", "w");
+        ck_assert(nowhere && n < 100000);
+        allocations_left = n;
+        rc = result_json(&result, nowhere);
+        ck_assert(rc == 0 || rc == ERR_MEMORY);
+        allocations_left = n;
+        int end_rc = result_json_end(&result, nowhere);
+        ck_assert(end_rc == ERR_MEMORY || (end_rc == 0 && rc == 0));
+        fclose(nowhere);
+        n += n / 20;
+    }
+}
+END_TEST
+
+/* The library takes some of these failures for faults of the file, and so do we. */
+START_TEST(without_memory_reading_fails)
+{
+    int rc = ERR_MEMORY;
+    results_failures(&result);
+    char *text = results_json(&result);
+    const char *path = results_file("r.json", text);
+    json_set_alloc_funcs(fail_in_turn, free);
+    for (unsigned n = 0; rc != 0; n++) {
+        struct error e = {"", ""};
+        ck_assert(n < 100000);
+        allocations_left = n;
+        rc = result_read(&again, path, &e);
+        ck_assert(rc == 0 || rc == ERR_MEMORY || rc == ERR_SYNTAX);
+        ck_assert(rc == 0 ||
+                  strstr(e.what, rc == ERR_MEMORY ? "no memory" : "it is no whole JSON"));
+        n += n / 20;
+    }
+    free(text);
 }
 END_TEST
 
@@ -330,6 +386,16 @@ static TCase *there_and_back(void)
     return tcase;
 }
 
+static TCase *memory(void)
+{
+    TCase *tcase = tcase_create("memory");
+    tcase_add_checked_fixture(tcase, begin, end);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, without_memory_writing_says_so);
+    tcase_add_test(tcase, without_memory_reading_fails);
+    return tcase;
+}
+
 static TCase *schema(void)
 {
     TCase *tcase = tcase_create("schema");
@@ -359,6 +425,7 @@ int main(void)
 {
     Suite *suite = suite_create("result_json");
     suite_add_tcase(suite, there_and_back());
+    suite_add_tcase(suite, memory());
     suite_add_tcase(suite, schema());
     suite_add_tcase(suite, bad_files());
     SRunner *runner = srunner_create(suite);

@@ -55,6 +55,7 @@ plain() {
     -e 's/^\{.*/{record}/' \
     -e 's/[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]+/CLOCK/g' \
     -e 's/[0-9][0-9.]* (ns|µs|ms|s|m|h)\b/TIME/g' \
+    -e 's/^(frames\/s +[^ ]+ +)[0-9,]+/\1RATE/; s/[0-9.]+ [kMG]?B\/s/RATE/' \
     -e '/^"/s/[0-9a-f]{16}|[0-9]+/N/g' \
     -e 's/(127\.0\.0\.1|\[::1\]):[0-9]+/ADDRESS/g' \
     -e 's/localhost [0-9]+/localhost PORT/g' \

@@ -1,5 +1,7 @@
 """The goals, as the project states them, each with what is measured for it."""
 
+from servers import IPERF3_LENGTHS
+
 MET, MISSED, NOT_RUN = "met", "missed", "not run"
 RATE, BYTES, COST = "rate", "bytes_per_s", "server_us_each"
 SMALL_FRAMES = 8, 64  # bodies, for the codecs
@@ -75,7 +77,7 @@ def netperf(results):
 
 
 def bulk_goals():
-    lengths = tuple(f"iperf3 -l {length}" for length in ("128K", "256K", "512K", "1M"))
+    lengths = tuple(f"iperf3 -l {length}" for length in IPERF3_LENGTHS)
     made = [Goal("e echo", "server", "≥ 0.95 raw",
                  ratio("e echo server", "synfind", "raw", BYTES, 0.95)),
             Goal("e echo", "server", "≥ 6 plain bufferevents",

@@ -12,7 +12,7 @@ SMALL = {  # connections, pipeline, and which peers take part; 64 bytes each
     "c": (64, 32, ("memcached", "redis")),
     "d": (1000, 1, ("memcached", "redis")),
 }
-IPERF3_LENGTHS = "128K", "256K", "512K", "1M"
+IPERF3_LENGTHS = "128K", "512K", "1M"
 
 
 def prime_memcached(places, server):
