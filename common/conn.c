@@ -448,13 +448,9 @@ static int send_failed(struct conn *c, int result, const struct frame_fault *fau
     return result;
 }
 
-static inline bool takes_output(const struct conn *c, struct error *e)
+static inline bool takes_output(const struct conn *c)
 {
-    if (conn_is_live(c) && c->life.phase != PHASE_LINGER && !c->output_dead) {
-        return true;
-    }
-    error_what(e, "the connection takes no more frames");
-    return false;
+    return (c->life.phase == PHASE_TRANSFER || c->life.phase == PHASE_DRAIN) && !c->output_dead;
 }
 
 static inline void count_sent(struct conn *c, size_t wire)
@@ -484,8 +480,9 @@ static void note_high(struct conn *c)
 static inline bool send_simple(struct conn *c, const uint8_t *body, size_t n)
 {
     const struct frame_codec *codec = &c->config->codec;
-    uint8_t *to =
-        c->simple && n <= SIMPLE_MOST ? transport_room(&c->transport, codec->width + n) : NULL;
+    uint8_t *to = c->simple && n <= SIMPLE_MOST && takes_output(c)
+                      ? transport_room(&c->transport, codec->width + n)
+                      : NULL;
 
     if (to == NULL || !frame_simple_put(codec, to, n)) {
         return false;
@@ -498,17 +495,17 @@ static inline bool send_simple(struct conn *c, const uint8_t *body, size_t n)
     return true;
 }
 
-int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
+/* Apart, so that the common case does not pay for what this needs. */
+__attribute__((noinline)) static int send_any(struct conn *c, const uint8_t *body, size_t n,
+                                              struct error *e)
 {
     struct frame_state encoder;
     struct frame_wrap wrap;
     struct frame_fault fault;
 
-    if (!takes_output(c, e)) {
+    if (!takes_output(c)) {
+        error_what(e, "the connection takes no more frames");
         return ERR_CLOSED;
-    }
-    if (send_simple(c, body, n)) {
-        return 0;
     }
     encoder.first = c->first_out;
     int result = frame_encode(&c->config->codec, &encoder, body, n, &wrap, &fault);
@@ -532,6 +529,11 @@ int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
               wrap.tail_length);
     }
     return 0;
+}
+
+int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
+{
+    return send_simple(c, body, n) ? 0 : send_any(c, body, n, e);
 }
 
 /* For -x a body in two parts is put together. */
@@ -558,7 +560,8 @@ int conn_send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, co
     size_t n = begin_length + rest_length;
 
     assert(begin_length <= CONN_BEGIN_MAX);
-    if (!takes_output(c, e)) {
+    if (!takes_output(c)) {
+        error_what(e, "the connection takes no more frames");
         return ERR_CLOSED;
     }
     encoder.first = c->first_out;

@@ -33,16 +33,21 @@ const struct handler *handler_find(const char *name, struct error *e)
     return NULL;
 }
 
+static int send_failed(struct conn *conn, int result, size_t n, const struct error *e)
+{
+    if (result == ERR_FRAME_BAD || result == ERR_FRAME_TOO_LARGE)
+        conn_fail(conn, FATE_HANDLER, "its reply cannot be framed: %s", e->what);
+    else if (result == ERR_MEMORY)
+        conn_fail(conn, FATE_MEMORY, "no memory for a reply of %zu bytes", n);
+    return result;
+}
+
 int handler_send(struct conn *conn, const uint8_t *body, size_t n)
 {
     struct error e;
     int result = conn_send(conn, body, n, &e);
 
-    if (result == ERR_FRAME_BAD || result == ERR_FRAME_TOO_LARGE)
-        conn_fail(conn, FATE_HANDLER, "its reply cannot be framed: %s", e.what);
-    else if (result == ERR_MEMORY)
-        conn_fail(conn, FATE_MEMORY, "no memory for a reply of %zu bytes", n);
-    return result;
+    return result == 0 ? 0 : send_failed(conn, result, n, &e);
 }
 
 size_t handler_text_begins(const struct frame_codec *codec, const uint8_t *body, size_t n)
