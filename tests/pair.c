@@ -113,9 +113,19 @@ static const char *program_path(const char *name, char *buf, size_t size)
     return buf;
 }
 
-/* argv: the words of SYNFIN_WRAP (`wrap` is cut up for them), the program, its arguments. */
+/* SYNFIN_OPTION, for what makes connections; NULL: none. */
+static const char *option_for(const char *const *arguments)
+{
+    for (; arguments != NULL && *arguments != NULL; arguments++)
+        if (strcmp(*arguments, "--merge") == 0 || strcmp(*arguments, "--compare") == 0)
+            return NULL;
+    return getenv("SYNFIN_OPTION");
+}
+
+/* argv: the words of SYNFIN_WRAP (`wrap` is cut up for them), the program, an option, its
+ * arguments. */
 static void make_argv(const char *argv[PAIR_ARGUMENTS_MAX], char *wrap, const char *path,
-                      const char *const *arguments)
+                      const char *option, const char *const *arguments)
 {
     unsigned n = 0;
     char *save = NULL;
@@ -124,6 +134,8 @@ static void make_argv(const char *argv[PAIR_ARGUMENTS_MAX], char *wrap, const ch
         argv[n++] = word;
     }
     argv[n++] = path;
+    if (option != NULL)
+        argv[n++] = option;
     for (; arguments != NULL && *arguments != NULL; arguments++) {
         ck_assert_uint_lt(n, PAIR_ARGUMENTS_MAX - 1);
         argv[n++] = *arguments;
@@ -211,7 +223,8 @@ struct program *pair_start(const struct start *start)
     ck_assert_msg(*pair_dir() != '\0', "pair_begin was not called");
     snprintf(wrap, sizeof(wrap), "%s",
              pair_wrapped() && real != start->program ? getenv("SYNFIN_WRAP") : "");
-    make_argv(argv, wrap, real, start->arguments);
+    make_argv(argv, wrap, real, real != start->program ? option_for(start->arguments) : NULL,
+              start->arguments);
     name_command(program, argv);
     program_count++;
     fds[0] = open_input(start);

@@ -6,6 +6,7 @@
  *   SYNFIN_PROGRAMS_DIR  the folder of synfind and synfin, in place of the build's
  *   SYNFIN_WRAP          a command put before each of the two, "valgrind -q --error-exitcode=99";
  *                        deadlines are then ten times as long
+ *   SYNFIN_OPTION        an option for each of the two, "--no-fastio"
  *   SYNFIN_DEADLINE      no wait is longer, in milliseconds
  *   SYNFIN_SCALE         divides the repeat counts (pair_scaled) */
 #ifndef SYNFIN_TESTS_PAIR_H
