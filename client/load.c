@@ -206,6 +206,8 @@ static int start_workers(struct load *load, struct error *e)
     sigset_t all, before;
     int error = 0;
 
+    if (load->worker_count == 1)
+        return 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main loop's */
     for (unsigned i = 0; i < load->worker_count && error == 0; i++) {

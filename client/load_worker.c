@@ -117,6 +117,16 @@ static void await_replies(struct load_worker *worker)
                        worker->load->config->options->reply_timeout_us, patience_passed);
 }
 
+/* What came since the last tick, if that is long enough to be an interval. */
+static void close_last_tick(struct load_worker *worker, uint64_t now_ns)
+{
+    const struct load_plan *plan = &worker->load->plan;
+    uint64_t length_ns = now_ns - (plan->counted_ns + worker->slices * plan->tick_ns);
+
+    if (worker->slices == 0 || length_ns > plan->tick_ns / 100)
+        load_slice_close(worker, worker->slices, now_ns);
+}
+
 static void stop_measuring(struct load_worker *worker)
 {
     const struct load_plan *plan = &worker->load->plan;
@@ -131,7 +141,7 @@ static void stop_measuring(struct load_worker *worker)
         worker->result.busiest_thread_us =
             (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - worker->cpu_from_ns) / 1000;
         worker->all_cpu_us = (cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - worker->all_cpu_from_ns) / 1000;
-        load_slice_close(worker, worker->slices, now);
+        close_last_tick(worker, now);
         load_worker_bytes(worker, &worker->bytes_in_stopped, NULL);
     }
 }
@@ -349,7 +359,8 @@ int load_worker_init(struct load_worker *worker, struct load *load, unsigned num
     worker->count = (uint32_t)schedule_share(shape->connections, shape->threads, number);
     worker->cursor.stride = shape->threads;
     worker->slots = calloc(worker->count, sizeof *worker->slots);
-    worker->loop = loop_new(e);
+    /* A single one has the main loop: in a process of one thread each system call costs less. */
+    worker->loop = shape->threads == 1 ? load->loop : loop_new(e);
     if (worker->loop == NULL)
         return ERR_SYSTEM;
     loop_busy_poll(worker->loop, load->config->options->busy_poll_us);
@@ -373,6 +384,6 @@ void load_worker_fini(struct load_worker *worker)
     free(worker->body);
     free(worker->round_trip);
     result_fini(&worker->result);
-    if (worker->loop != NULL)
+    if (worker->loop != NULL && worker->loop != worker->load->loop)
         loop_free(worker->loop);
 }
