@@ -96,6 +96,19 @@ void load_worker_stopped(void *arg)
     load->phase = LOAD_DRAINING;
 }
 
+void load_worker_holds(void *arg)
+{
+    struct load *load = arg;
+    char open[64], length[UNITS_TEXT];
+
+    if (++load->hold_count < load->worker_count)
+        return;
+    live_clear(load->live);
+    units_plural(open, sizeof open, atomic_load(&load->up), "connection");
+    log_line(LOG_LEVEL_NOTE, "holding %s for %s; ^C ends it", open,
+             units_text_duration(length, load->config->options->hold_us));
+}
+
 void load_worker_done(void *arg)
 {
     struct load *load = arg;
