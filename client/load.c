@@ -96,6 +96,19 @@ void load_worker_stopped(void *arg)
     load->phase = LOAD_DRAINING;
 }
 
+void load_worker_holds(void *arg)
+{
+    struct load *load = arg;
+    char open[64], length[UNITS_TEXT];
+
+    if (++load->hold_count < load->worker_count)
+        return;
+    live_clear(load->live);
+    units_plural(open, sizeof open, atomic_load(&load->up), "connection");
+    log_line(LOG_LEVEL_NOTE, "holding %s for %s; ^C ends it", open,
+             units_text_duration(length, load->config->options->hold_us));
+}
+
 void load_worker_done(void *arg)
 {
     struct load *load = arg;
@@ -206,6 +219,8 @@ static int start_workers(struct load *load, struct error *e)
     sigset_t all, before;
     int error = 0;
 
+    if (load->worker_count == 1)
+        return 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main loop's */
     for (unsigned i = 0; i < load->worker_count && error == 0; i++) {

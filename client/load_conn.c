@@ -218,7 +218,7 @@ static void on_peer_done(struct conn *conn)
     if (slot->in_flight > 0)
         conn_fail(conn, FATE_UNANSWERED, "the peer's FIN came after %s of ours; %s unanswered",
                   sent, units_plural(owed, sizeof owed, slot->in_flight, "frame"));
-    else if (worker->load->plan.sends && !worker->stopping)
+    else if (worker->load->plan.sends && !worker->sent_all)
         conn_fail(conn, FATE_UNANSWERED, "the peer's FIN came after %s of ours, with more to send",
                   sent);
 }

@@ -119,8 +119,11 @@ static void send_more(struct load_slot *slot, const struct load_plan *plan, uint
 {
     struct load_worker *worker = slot->worker;
 
-    if (!worker->producing || slot->state != SLOT_OPEN)
+    if (!worker->producing || slot->state != SLOT_OPEN) {
+        if (worker->holding && worker->owed == 0)
+            load_worker_look(worker);
         return;
+    }
     if (plan->shape.rate == 0)
         send_closed(slot, plan, connection, now_ns);
     else

@@ -135,6 +135,8 @@ struct load_worker {
     uint64_t stopped_ns, all_cpu_us; /* when it sent no more; the process's time until then */
     struct load_silence silences[LOAD_SILENCES_MAX];
     unsigned silence_count;
+    bool sent_all;           /* nothing more is sent */
+    bool holding, hold_told; /* with --hold: and the connections stay; the main loop knows */
     bool stopping, done_told;
     pthread_t thread;
     bool runs;
@@ -157,7 +159,7 @@ struct load {
     struct deadline resolve_deadline;
     struct addrinfo *addresses;  /* owned; NULL: a unix socket's */
     struct load_worker *workers; /* owned */
-    unsigned worker_count, up_count, stopped_count, done_count;
+    unsigned worker_count, up_count, stopped_count, hold_count, done_count;
     enum load_phase phase;
     unsigned signals;
     uint64_t first_connect_us;
@@ -204,6 +206,7 @@ void load_worker_bytes(const struct load_worker *worker, uint64_t *in, uint64_t 
 /* load.c: letters of the workers to the main loop. */
 void load_worker_up(void *load);
 void load_worker_stopped(void *load);
+void load_worker_holds(void *load);
 void load_worker_done(void *load);
 
 /* load_conn.c */

@@ -46,6 +46,8 @@ static int check_together(const struct options *o, const struct frame_codec *cod
         return refuse(e, "payload", "does not go with --size: its bodies have their own lengths");
     if (o->json && o->json_stream)
         return refuse(e, "json", "does not go with --json-stream: its last line holds the same");
+    if (o->hold_us > 0 && options_given(o, "frames-per-conn"))
+        return refuse(e, "hold", "does not go with --frames-per-conn: it closes them itself");
     if (o->journal != NULL && strcmp(o->journal, "jsonl:-") == 0) {
         error_what(e, "--journal jsonl:- does not go with --load: the result goes to stdout");
         error_mend(e, "name a file, as in --journal jsonl:lives.json");

@@ -117,6 +117,16 @@ static void await_replies(struct load_worker *worker)
                        worker->load->config->options->reply_timeout_us, patience_passed);
 }
 
+/* What came since the last tick, if that is long enough to be an interval. */
+static void close_last_tick(struct load_worker *worker, uint64_t now_ns)
+{
+    const struct load_plan *plan = &worker->load->plan;
+    uint64_t length_ns = now_ns - (plan->counted_ns + worker->slices * plan->tick_ns);
+
+    if (worker->slices == 0 || length_ns > plan->tick_ns / 100)
+        load_slice_close(worker, worker->slices, now_ns);
+}
+
 static void stop_measuring(struct load_worker *worker)
 {
     const struct load_plan *plan = &worker->load->plan;
@@ -131,9 +141,27 @@ static void stop_measuring(struct load_worker *worker)
         worker->result.busiest_thread_us =
             (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - worker->cpu_from_ns) / 1000;
         worker->all_cpu_us = (cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - worker->all_cpu_from_ns) / 1000;
-        load_slice_close(worker, worker->slices, now);
+        close_last_tick(worker, now);
         load_worker_bytes(worker, &worker->bytes_in_stopped, NULL);
     }
+}
+
+/* Nothing more is sent; what is owed is waited for. */
+static void end_sending(struct load_worker *worker)
+{
+    if (worker->sent_all)
+        return;
+    worker->sent_all = true;
+    if (worker->producing)
+        stop_measuring(worker);
+    load_timer_unset(&worker->send_timer);
+    if (worker->load->live != NULL)
+        load_timer_set(&worker->tick_timer, clock_ns() + 1000 * LOAD_LIVE_US);
+    else
+        load_timer_unset(&worker->tick_timer);
+    if (worker->owed > 0)
+        await_replies(worker);
+    post(worker, load_worker_stopped);
 }
 
 void load_worker_stop(void *arg)
@@ -143,21 +171,27 @@ void load_worker_stop(void *arg)
     if (worker->stopping)
         return;
     worker->stopping = true;
-    if (worker->producing)
-        stop_measuring(worker);
+    end_sending(worker);
     give_up_waiting(worker);
     load_timer_unset(&worker->connect_timer);
-    load_timer_unset(&worker->send_timer);
     load_timer_unset(&worker->end_timer);
-    if (worker->load->live != NULL)
-        load_timer_set(&worker->tick_timer, clock_ns() + 1000 * LOAD_LIVE_US);
-    else
-        load_timer_unset(&worker->tick_timer);
     for (uint32_t i = 0; i < worker->count; i++)
         load_conn_stop(&worker->slots[i]);
-    if (worker->owed > 0)
-        await_replies(worker);
-    post(worker, load_worker_stopped);
+    load_worker_look(worker);
+}
+
+/* The last frame was sent, or its time has come. */
+static void all_sent(struct load_worker *worker)
+{
+    uint64_t hold_us = worker->load->config->options->hold_us;
+
+    if (hold_us == 0) {
+        load_worker_stop(worker);
+        return;
+    }
+    end_sending(worker);
+    worker->holding = true;
+    load_timer_set(&worker->end_timer, clock_ns() + 1000 * hold_us);
     load_worker_look(worker);
 }
 
@@ -199,8 +233,14 @@ void load_worker_look(struct load_worker *worker)
         post(worker, load_worker_up);
     }
     bool idle = worker->live == 0 && worker->first_waiting == NULL;
-    if (!worker->stopping && worker->producing && (idle || worker->left == 0))
+    if (worker->holding && worker->owed == 0 && !worker->hold_told) {
+        worker->hold_told = true;
+        post(worker, load_worker_holds);
+    }
+    if (!worker->stopping && idle && (worker->producing || worker->holding))
         load_worker_stop(worker); /* which looks again */
+    else if (!worker->stopping && worker->producing && worker->left == 0)
+        all_sent(worker); /* so does this */
     else if (worker->stopping && idle && !worker->done_told)
         finish(worker);
 }
@@ -240,17 +280,27 @@ static void tick(void *arg)
     const struct load_plan *plan = &worker->load->plan;
     uint64_t now = clock_ns();
 
-    if (worker->stopping)
+    if (worker->sent_all)
         load_slice_close(worker, LOAD_SLICE_LAST, now);
     else if (!worker->counting)
         begin_counting(worker);
     else
         load_slice_tick(worker, now);
-    if (worker->stopping)
+    if (worker->sent_all)
         load_timer_set(&worker->tick_timer, now + 1000 * LOAD_LIVE_US);
     else if (plan->tick_ns > 0)
         load_timer_set(&worker->tick_timer,
                        plan->counted_ns + (worker->slices + 1) * plan->tick_ns);
+}
+
+static void end_due(void *arg)
+{
+    struct load_worker *worker = arg;
+
+    if (worker->holding)
+        load_worker_stop(worker);
+    else
+        all_sent(worker);
 }
 
 static void send_due(void *arg)
@@ -299,7 +349,7 @@ static int make_timers(struct load_worker *worker)
     if (result == 0)
         result = load_timer_init(&worker->tick_timer, base, tick, worker);
     if (result == 0)
-        result = load_timer_init(&worker->end_timer, base, load_worker_stop, worker);
+        result = load_timer_init(&worker->end_timer, base, end_due, worker);
     return result;
 }
 
@@ -349,7 +399,8 @@ int load_worker_init(struct load_worker *worker, struct load *load, unsigned num
     worker->count = (uint32_t)schedule_share(shape->connections, shape->threads, number);
     worker->cursor.stride = shape->threads;
     worker->slots = calloc(worker->count, sizeof *worker->slots);
-    worker->loop = loop_new(e);
+    /* A single one has the main loop: in a process of one thread each system call costs less. */
+    worker->loop = shape->threads == 1 ? load->loop : loop_new(e);
     if (worker->loop == NULL)
         return ERR_SYSTEM;
     loop_busy_poll(worker->loop, load->config->options->busy_poll_us);
@@ -373,6 +424,6 @@ void load_worker_fini(struct load_worker *worker)
     free(worker->body);
     free(worker->round_trip);
     result_fini(&worker->result);
-    if (worker->loop != NULL)
+    if (worker->loop != NULL && worker->loop != worker->load->loop)
         loop_free(worker->loop);
 }

@@ -69,7 +69,7 @@ struct options {
     uint64_t duration_us;     /* -d, 0: off, or not given (options_given tells) */
     uint64_t count;           /* -n, 0: no limit */
     uint64_t frames_per_conn; /* UINT64_MAX: no limit */
-    uint64_t omit_us, interval_us;
+    uint64_t omit_us, interval_us, hold_us;
     const char *payload; /* NULL: made */
     enum options_expect expect;
     bool json, json_stream;

@@ -94,6 +94,56 @@ START_TEST(omitted)
 }
 END_TEST
 
+/* They stay when all is answered: here until they are told to end, and nothing is lost. */
+START_TEST(held)
+{
+    static const char *const threads[] = {"1", "2"};
+    struct program *server = recording();
+    struct program *client = load_start(server, "-t", threads[_i], "-c", "20", "-n", "20", "--hold",
+                                        "1h", "--reply-timeout", "50ms", NULL);
+    pair_await_err(client, "holding 20 connections for 1.00 h");
+    ck_assert(!pair_ends_within(client, 100)); /* longer than --reply-timeout: nothing is owed */
+    pair_signal(client, SIGINT);
+    struct load load = load_end(client);
+    went_well(&load);
+    ck_assert_int_eq(load_number(&load, "frames_equal"), 20);
+    ck_assert_int_eq(load_number(&load, "connections_opened"), 20);
+    ck_assert_int_eq(load_number(&load, "fates.clean"), 20);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* So long and no longer; the measured time is not that of the hold. */
+START_TEST(held_for_a_time)
+{
+    static const char *const limits[][2] = {{"-n", "100"}, {"-d", "50ms"}, {"-r", "2000"}};
+    struct program *server = recording();
+    int64_t began = pair_now_ms();
+    struct load load = load_run(server, "-c", "10", "-d", "100ms", limits[_i][0], limits[_i][1],
+                                "--hold", "300ms", NULL);
+    went_well(&load);
+    ck_assert_int_ge(pair_now_ms() - began, 300);
+    ck_assert_int_lt(load_number(&load, "measured_us"), 300000);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+/* The server goes: what was held ends clean, and the client does not wait for its time. */
+START_TEST(held_by_nobody)
+{
+    struct program *server = recording();
+    struct program *client = load_start(server, "-c", "20", "-n", "20", "--hold", "1h", NULL);
+    pair_await_err(client, "holding 20 connections");
+    ck_assert_int_eq(pair_stop(server), 0);
+    struct load load = load_end(client);
+    went_well(&load);
+    ck_assert_int_eq(load_number(&load, "closed_first.peer"), 20);
+    load_free(&load);
+}
+END_TEST
+
 START_TEST(unix_socket)
 {
     char address[320];
@@ -427,6 +477,9 @@ int main(void)
     tcase_add_loop_test(closed, odd_counts, 0, 4);
     tcase_add_test(closed, for_a_time);
     tcase_add_test(closed, omitted);
+    tcase_add_loop_test(closed, held, 0, 2);
+    tcase_add_loop_test(closed, held_for_a_time, 0, 3);
+    tcase_add_test(closed, held_by_nobody);
     tcase_add_test(closed, unix_socket);
     tcase_add_test(closed, large_frames);
     tcase_add_loop_test(lives, churn, 0, 2);
