@@ -117,8 +117,8 @@ struct load_worker {
     /* connecting */
     struct load_slot *first_waiting, **last_waiting;
     uint32_t on_their_way, on_their_way_most;
-    uint64_t dialed; /* so far, for --connect-rate */
-    uint32_t live;   /* slots with a conn */
+    uint64_t connect_due_ns; /* with --connect-rate: when the next may go */
+    uint32_t live;           /* slots with a conn */
     uint32_t open;
     bool up_told;
     struct load_timer connect_timer, send_timer, tick_timer, end_timer;
