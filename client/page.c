@@ -2,6 +2,7 @@
 
 #include "page.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -58,10 +59,19 @@ void page_part(struct page *page, const char *separator, const char *format, ...
     page_put(page, text);
 }
 
+/* The length of what stays together: a word, and after a number what it counts. */
+static size_t word_length(const char *text)
+{
+    size_t length = strcspn(text, " ");
+    while (length > 0 && isdigit((unsigned char)text[length - 1]) && text[length] == ' ')
+        length += 1 + strcspn(text + length + 1, " ");
+    return length;
+}
+
 void page_words(struct page *page, const char *text)
 {
     while (*text != '\0') {
-        size_t length = strcspn(text, " ");
+        size_t length = word_length(text);
         page_part(page, " ", "%.*s", (int)length, text);
         text += length;
         text += strspn(text, " ");

@@ -27,7 +27,7 @@ void page_begin(struct page *page, const char *label, size_t indent);
  * blanks left out, where it does not fit. The first part of a line has no separator. */
 void page_part(struct page *page, const char *separator, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* A text, broken between words. */
+/* A text, broken between words, but not between a number and its unit. */
 void page_words(struct page *page, const char *text);
 /* Ends the line. */
 void page_end(struct page *page);

@@ -97,7 +97,7 @@ static void connection_notes(struct page *page, const struct result *result)
     const struct result_shape *asked = &result->shape;
     char n[UNITS_TEXT];
 
-    page_part(page, "", result->opened > 0 ? "up in %s" : "none up in %s",
+    page_part(page, "", result->opened > 0 ? "up in %s" : "none up after %s",
               units_text_duration(n, result->up_us));
     if (asked->connecting > 0 && asked->connections > 1)
         page_part(page, ", ", "at most %s connecting at once",

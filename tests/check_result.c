@@ -147,6 +147,20 @@ START_TEST(stages_measured_in_microseconds_show_no_further_digits)
 }
 END_TEST
 
+START_TEST(a_number_stays_with_its_unit)
+{
+    results_closed(&result);
+    for (unsigned n = 1; n < 80; n++) {
+        snprintf(result.verdict.evidence, sizeof result.verdict.evidence, "%0*d %s", (int)n, 0,
+                 "of 4 replies, the first after 97 µs");
+        char *text = results_text(&result, true, false);
+        ck_assert(strstr(text, "97 µs\n") && strstr(text, "4 replies,"));
+        free(text);
+        fits(&result);
+    }
+}
+END_TEST
+
 /* --- adding up --- */
 
 /* Three threads' parts, in turn, against the whole. */
@@ -264,6 +278,7 @@ static TCase *table(void)
     tcase_add_loop_test(tcase, outside_utf8_it_has_the_same_shape, 0, RESULTS_MAKERS);
     tcase_add_loop_test(tcase, colour_only_repeats_what_words_say, 0, RESULTS_MAKERS);
     tcase_add_test(tcase, a_table_of_large_numbers_fits_into_100_columns);
+    tcase_add_test(tcase, a_number_stays_with_its_unit);
     tcase_add_test(tcase, stages_measured_in_microseconds_show_no_further_digits);
     return tcase;
 }
