@@ -17,12 +17,12 @@
 #include "journal.h"
 #include "live.h"
 #include "load_schedule.h"
-#include "load_timer.h"
 #include "loop.h"
 #include "payload.h"
 #include "resolve.h"
 #include "result.h"
 #include "result_out.h"
+#include "timer.h"
 
 struct load_worker;
 
@@ -121,7 +121,7 @@ struct load_worker {
     uint32_t live;           /* slots with a conn */
     uint32_t open;
     bool up_told;
-    struct load_timer connect_timer, send_timer, tick_timer, end_timer;
+    struct timer connect_timer, send_timer, tick_timer, end_timer;
     struct deadline patience; /* for replies in the drain */
     uint64_t patience_replied;
 

@@ -65,7 +65,7 @@ bool load_send_due(struct load_worker *worker, uint64_t until_ns)
     }
     uint64_t next = schedule_cursor_place(&worker->cursor, schedule);
     if (next < schedule->limit && !worker->stopping)
-        load_timer_set(&worker->send_timer, schedule_place_ns(schedule, next));
+        timer_set(&worker->send_timer, schedule_place_ns(schedule, next));
     return next < due;
 }
 

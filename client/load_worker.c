@@ -59,7 +59,7 @@ static bool rate_allows(struct load_worker *worker)
         return true;
     now_ns = clock_ns();
     if (worker->connect_due_ns > now_ns) {
-        load_timer_set(&worker->connect_timer, worker->connect_due_ns);
+        timer_set(&worker->connect_timer, worker->connect_due_ns);
         return false;
     }
     if (worker->connect_due_ns + CATCH_UP_NS < now_ns)
@@ -160,11 +160,11 @@ static void end_sending(struct load_worker *worker)
     worker->sent_all = true;
     if (worker->producing)
         stop_measuring(worker);
-    load_timer_unset(&worker->send_timer);
+    timer_unset(&worker->send_timer);
     if (worker->load->live != NULL)
-        load_timer_set(&worker->tick_timer, clock_ns() + 1000 * LOAD_LIVE_US);
+        timer_set(&worker->tick_timer, clock_ns() + 1000 * LOAD_LIVE_US);
     else
-        load_timer_unset(&worker->tick_timer);
+        timer_unset(&worker->tick_timer);
     if (worker->owed > 0)
         await_replies(worker);
     post(worker, load_worker_stopped);
@@ -179,8 +179,8 @@ void load_worker_stop(void *arg)
     worker->stopping = true;
     end_sending(worker);
     give_up_waiting(worker);
-    load_timer_unset(&worker->connect_timer);
-    load_timer_unset(&worker->end_timer);
+    timer_unset(&worker->connect_timer);
+    timer_unset(&worker->end_timer);
     for (uint32_t i = 0; i < worker->count; i++)
         load_conn_stop(&worker->slots[i]);
     load_worker_look(worker);
@@ -197,7 +197,7 @@ static void all_sent(struct load_worker *worker)
     }
     end_sending(worker);
     worker->holding = true;
-    load_timer_set(&worker->end_timer, clock_ns() + 1000 * hold_us);
+    timer_set(&worker->end_timer, clock_ns() + 1000 * hold_us);
     load_worker_look(worker);
 }
 
@@ -224,7 +224,7 @@ void load_worker_cut(void *arg)
 static void finish(struct load_worker *worker)
 {
     worker->done_told = true;
-    load_timer_unset(&worker->tick_timer);
+    timer_unset(&worker->tick_timer);
     deadline_unset(&worker->patience);
     load_slice_close(worker, LOAD_SLICE_LAST, clock_ns());
     post(worker, load_worker_done);
@@ -293,10 +293,9 @@ static void tick(void *arg)
     else
         load_slice_tick(worker, now);
     if (worker->sent_all)
-        load_timer_set(&worker->tick_timer, now + 1000 * LOAD_LIVE_US);
+        timer_set(&worker->tick_timer, now + 1000 * LOAD_LIVE_US);
     else if (plan->tick_ns > 0)
-        load_timer_set(&worker->tick_timer,
-                       plan->counted_ns + (worker->slices + 1) * plan->tick_ns);
+        timer_set(&worker->tick_timer, plan->counted_ns + (worker->slices + 1) * plan->tick_ns);
 }
 
 static void end_due(void *arg)
@@ -334,11 +333,11 @@ void load_worker_measure(void *arg)
 
     if (worker->stopping)
         return;
-    load_timer_set(&worker->send_timer, plan->start_ns);
+    timer_set(&worker->send_timer, plan->start_ns);
     if (plan->counted_ns > plan->start_ns)
-        load_timer_set(&worker->tick_timer, plan->counted_ns);
+        timer_set(&worker->tick_timer, plan->counted_ns);
     if (plan->end_ns != UINT64_MAX)
-        load_timer_set(&worker->end_timer, plan->end_ns);
+        timer_set(&worker->end_timer, plan->end_ns);
     else if (plan->answers)
         await_replies(worker); /* else a silent peer would keep it for good */
 }
@@ -348,14 +347,14 @@ void load_worker_measure(void *arg)
 static int make_timers(struct load_worker *worker)
 {
     struct event_base *base = loop_base(worker->loop);
-    int result = load_timer_init(&worker->connect_timer, base, connect_due, worker);
+    int result = timer_init(&worker->connect_timer, base, connect_due, worker);
 
     if (result == 0)
-        result = load_timer_init(&worker->send_timer, base, send_due, worker);
+        result = timer_init(&worker->send_timer, base, send_due, worker);
     if (result == 0)
-        result = load_timer_init(&worker->tick_timer, base, tick, worker);
+        result = timer_init(&worker->tick_timer, base, tick, worker);
     if (result == 0)
-        result = load_timer_init(&worker->end_timer, base, end_due, worker);
+        result = timer_init(&worker->end_timer, base, end_due, worker);
     return result;
 }
 
@@ -422,10 +421,10 @@ int load_worker_init(struct load_worker *worker, struct load *load, unsigned num
 
 void load_worker_fini(struct load_worker *worker)
 {
-    load_timer_fini(&worker->connect_timer);
-    load_timer_fini(&worker->send_timer);
-    load_timer_fini(&worker->tick_timer);
-    load_timer_fini(&worker->end_timer);
+    timer_fini(&worker->connect_timer);
+    timer_fini(&worker->send_timer);
+    timer_fini(&worker->tick_timer);
+    timer_fini(&worker->end_timer);
     free(worker->slots);
     free(worker->body);
     free(worker->round_trip);

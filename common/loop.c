@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "timer.h"
 
-#define BASE_DESCRIPTORS 4 /* an event_base's epoll, timer, and pair for signals */
+#define BASE_DESCRIPTORS 3 /* an event_base's epoll, and pair for signals */
 #define READY_MOST 256     /* watches served in one go */
 #define READY_BUSY 2       /* more than so many at once: more may be ready by now */
 #define ROUNDS_MOST 16     /* before libevent's own events have their turn */
@@ -49,7 +50,7 @@ struct loop {
     int mail_fd; /* eventfd: written when the mailbox stops being empty */
     struct event *mail_event;
     SLIST_HEAD(, deadline_queue) queues;
-    struct event *timer;
+    struct timer timer;
     uint64_t timer_due_us; /* 0: not armed */
     STAILQ_HEAD(reapables, reapable) to_reap;
     bool reaping;
@@ -111,12 +112,8 @@ int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
 
 static void arm_timer(struct loop *loop, uint64_t due_us)
 {
-    uint64_t now = clock_us();
-    uint64_t wait = due_us > now ? due_us - now : 0;
-    struct timeval tv = {.tv_sec = (time_t)(wait / 1000000),
-                         .tv_usec = (suseconds_t)(wait % 1000000)};
     loop->timer_due_us = due_us;
-    event_add(loop->timer, &tv);
+    timer_set(&loop->timer, due_us * 1000);
 }
 
 /* The deadline due first of all queues; NULL: none is set. */
@@ -134,14 +131,12 @@ static struct deadline *first_due(const struct loop *loop)
     return first;
 }
 
-static void timer_passed(evutil_socket_t fd, short what, void *arg)
+static void timer_passed(void *arg)
 {
     struct loop *loop = arg;
     struct deadline *deadline;
     uint64_t now = clock_us();
 
-    (void)fd;
-    (void)what;
     loop->timer_due_us = 0;
     while ((deadline = first_due(loop)) != NULL && deadline->due_us <= now) {
         deadline_unset(deadline);
@@ -318,7 +313,7 @@ int loop_on_signal(struct loop *loop, int signal_number, void (*fn)(int signal_n
 /* --- the loop itself --- */
 
 /* libevent ends the process, by a message of its own, where it finds no descriptor for its epoll,
- * timer and pair: whether there are as many is asked first. */
+ * and pair: whether there are as many is asked first. */
 static bool has_descriptors(void)
 {
     int fds[BASE_DESCRIPTORS];
@@ -342,7 +337,6 @@ static struct event_base *new_base(void)
     struct event_config *config = event_config_new();
     struct event_base *base = NULL;
     if (config != NULL) {
-        event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
         event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK); /* one thread a loop */
         base = event_base_new_with_config(config);
         event_config_free(config);
@@ -362,13 +356,12 @@ static bool make_events(struct loop *loop)
         return false;
     }
     loop->mail_event = event_new(loop->base, loop->mail_fd, EV_READ | EV_PERSIST, read_mail, loop);
-    loop->timer = evtimer_new(loop->base, timer_passed, loop);
     loop->reaper = evtimer_new(loop->base, reaper_came, loop);
     loop->watch_event =
         event_new(loop->base, loop->watch_fd, EV_READ | EV_PERSIST, watches_ready, loop);
-    return loop->mail_event != NULL && loop->timer != NULL && loop->reaper != NULL &&
-           loop->watch_event != NULL && event_add(loop->mail_event, NULL) == 0 &&
-           event_add(loop->watch_event, NULL) == 0;
+    return loop->mail_event != NULL && loop->reaper != NULL && loop->watch_event != NULL &&
+           event_add(loop->mail_event, NULL) == 0 && event_add(loop->watch_event, NULL) == 0 &&
+           timer_init(&loop->timer, loop->base, timer_passed, loop) == 0;
 }
 
 struct loop *loop_new(struct error *e)
@@ -425,7 +418,7 @@ void loop_free(struct loop *loop)
     }
     free_event(loop->mail_event);
     free_event(loop->watch_event);
-    free_event(loop->timer);
+    timer_fini(&loop->timer);
     free_event(loop->reaper);
     if (loop->mail_fd >= 0) {
         close(loop->mail_fd);

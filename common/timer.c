@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "load_timer.h"
+#include "timer.h"
 
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -10,17 +10,17 @@
 /* The descriptor stays readable until the timer is set anew. */
 static void readable(evutil_socket_t fd, short what, void *arg)
 {
-    struct load_timer *timer = arg;
+    struct timer *timer = arg;
 
     (void)fd;
     (void)what;
     timer->set = false;
     timer->passed(timer->arg);
     if (!timer->set)
-        load_timer_unset(timer);
+        timer_unset(timer);
 }
 
-int load_timer_init(struct load_timer *timer, struct event_base *base, void (*passed)(void *arg),
+int timer_init(struct timer *timer, struct event_base *base, void (*passed)(void *arg),
                     void *arg)
 {
     timer->passed = passed;
@@ -38,7 +38,7 @@ int load_timer_init(struct load_timer *timer, struct event_base *base, void (*pa
     return ERR_MEMORY;
 }
 
-void load_timer_fini(struct load_timer *timer)
+void timer_fini(struct timer *timer)
 {
     if (timer->event == NULL)
         return;
@@ -47,7 +47,7 @@ void load_timer_fini(struct load_timer *timer)
     timer->event = NULL;
 }
 
-void load_timer_set(struct load_timer *timer, uint64_t at_ns)
+void timer_set(struct timer *timer, uint64_t at_ns)
 {
     struct itimerspec at = {.it_value = {.tv_sec = (time_t)(at_ns / 1000000000),
                                          .tv_nsec = (long)(at_ns % 1000000000)}};
@@ -55,7 +55,7 @@ void load_timer_set(struct load_timer *timer, uint64_t at_ns)
     timerfd_settime(timer->fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
-void load_timer_unset(struct load_timer *timer)
+void timer_unset(struct timer *timer)
 {
     static const struct itimerspec never;
     timerfd_settime(timer->fd, 0, &never, NULL);
