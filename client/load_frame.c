@@ -18,9 +18,8 @@ static int put(struct load_slot *slot, uint64_t connection, struct error *e)
     struct payload_body body;
 
     payload_body(worker->load->plan.payload, connection, slot->sent, &body);
-    memcpy(worker->body, body.stamp, body.stamp_length);
-    memcpy(worker->body + body.stamp_length, body.rest, body.rest_length);
-    return conn_send(slot->conn, worker->body, body.stamp_length + body.rest_length, e);
+    return conn_send_lent(slot->conn, body.stamp, body.stamp_length, body.rest, body.rest_length,
+                          e);
 }
 
 static void note_sent(struct load_slot *slot, uint64_t now_ns)

@@ -17,6 +17,7 @@
 #include "trace.h"
 #include "units.h"
 
+#define STAMP_BYTES 16   /* what a load lends begins with so many */
 #define SIMPLE_MOST 2048 /* longer bodies may be worth not copying */
 
 /* What happened, by libevent's name and ours (-vv). */
@@ -477,9 +478,11 @@ static void note_high(struct conn *c)
 
 /* The common case: a short frame into the gather buffer, which is far smaller than the high mark.
  */
-static inline bool send_simple(struct conn *c, const uint8_t *body, size_t n)
+static inline bool send_simple(struct conn *c, const uint8_t *begin, size_t begin_length,
+                               const uint8_t *rest, size_t rest_length)
 {
     const struct frame_codec *codec = &c->config->codec;
+    size_t n = begin_length + rest_length;
     uint8_t *to = c->simple && n <= SIMPLE_MOST && takes_output(c)
                       ? transport_room(&c->transport, codec->width + n)
                       : NULL;
@@ -487,8 +490,12 @@ static inline bool send_simple(struct conn *c, const uint8_t *body, size_t n)
     if (to == NULL || !frame_simple_put(codec, to, n)) {
         return false;
     }
-    if (n > 0) {
-        memcpy(to + codec->width, body, n);
+    to += codec->width;
+    if (begin_length > 0) {
+        memcpy(to, begin, begin_length);
+    }
+    if (rest_length > 0) {
+        memcpy(to + begin_length, rest, rest_length);
     }
     transport_took(&c->transport, codec->width + n);
     count_sent(c, codec->width + n);
@@ -533,7 +540,7 @@ __attribute__((noinline)) static int send_any(struct conn *c, const uint8_t *bod
 
 int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
 {
-    return send_simple(c, body, n) ? 0 : send_any(c, body, n, e);
+    return send_simple(c, NULL, 0, body, n) ? 0 : send_any(c, body, n, e);
 }
 
 /* For -x a body in two parts is put together. */
@@ -550,8 +557,8 @@ static void trace_parts(struct conn *c, const struct frame_wrap *wrap, const uin
     }
 }
 
-int conn_send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, const uint8_t *rest,
-                   size_t rest_length, struct error *e)
+static int send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, const uint8_t *rest,
+                     size_t rest_length, struct error *e)
 {
     uint8_t head[FRAME_HEAD_MAX + CONN_BEGIN_MAX];
     struct frame_state encoder;
@@ -588,6 +595,15 @@ int conn_send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, co
         trace_parts(c, &wrap, begin, begin_length, rest, rest_length);
     }
     return 0;
+}
+
+int conn_send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, const uint8_t *rest,
+                   size_t rest_length, struct error *e)
+{
+    bool sent = begin_length == STAMP_BYTES /* a length known here is copied in line */
+                    ? send_simple(c, begin, STAMP_BYTES, rest, rest_length)
+                    : send_simple(c, begin, begin_length, rest, rest_length);
+    return sent ? 0 : send_lent(c, begin, begin_length, rest, rest_length, e);
 }
 
 size_t conn_room(struct conn *c)
