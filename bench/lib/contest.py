@@ -39,6 +39,7 @@ class Contest:
         self.absent = {}  # entrants that could not take part, and why
         self.rounds = {}
         self.seconds = 0
+        self.others = 0.0  # the share of the machine that others had before it began
         self.profile = ""  # where the time goes, where a goal was missed
 
     def serve(self, server):

@@ -121,6 +121,19 @@ def _pss(pid):
     raise Failed(f"/proc/{pid}/smaps_rollup has no Pss")
 
 
+def busy_share(seconds=0.2):
+    """How much of the machine is at work, while nothing of ours is."""
+    def read():
+        with open("/proc/stat", encoding="ascii") as file:
+            times = [int(word) for word in file.readline().split()[1:9]]
+        return sum(times), times[3] + times[4]
+
+    total, idle = read()
+    time.sleep(seconds)
+    total_after, idle_after = read()
+    return 1 - (idle_after - idle) / max(total_after - total, 1)
+
+
 def end_on_signals():
     """SIGTERM and SIGHUP end this program as ^C does: what it started ends with it."""
     def end(_number, _frame):

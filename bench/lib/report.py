@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import statistics
 import subprocess
 import time
 
@@ -58,7 +59,15 @@ def machine(tree):
     path = "/proc/sys/net/ipv4/tcp_congestion_control"
     yield "congestion control", (f"{read(path).strip()} by default; cubic at both ends where a "
                                  "shape says so")
-    yield "load average", read("/proc/loadavg").rsplit(" ", 2)[0]
+
+
+def others(results):
+    """What else the machine did: sampled before each shape."""
+    shares = [contest.others for contest in results.values() if isinstance(contest, Contest)]
+    if not shares:
+        return "not sampled"
+    return (f"{100 * statistics.median(shares):.0f} % of the machine before a shape (median), "
+            f"{100 * max(shares):.0f} % at most")
 
 
 def judged(results, rates):
@@ -73,6 +82,7 @@ def print_table(results, rates, out):
         counts[status] += 1
         print(f"{status:8} {goal.shape:10} {goal.who:7} {goal.text}: {measured}", file=out)
     print(", ".join(f"{count} {status}" for status, count in counts.items()), file=out)
+    print(f"other programs: {others(results)}", file=out)
 
 
 def cell(text):
@@ -133,7 +143,8 @@ def write(path, tree, results, rates, how):
              "The product is measured against these, so they must be as fast as the prototypes",
              "that the goals come from (to within 3 %).", "", *reference_lines(results), "",
              "## Where and with what", "", "| | |", "|--|--|",
-             *(f"| {what} | {cell(value)} |" for what, value in machine(tree)), "",
+             *(f"| {what} | {cell(value)} |" for what, value in machine(tree)),
+             f"| other programs | {others(results)} |", "",
              "## Figures", "", *figure_lines(results)]
     profiles = list(profile_lines(results))
     if profiles:
