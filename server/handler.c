@@ -50,6 +50,15 @@ int handler_send(struct conn *conn, const uint8_t *body, size_t n)
     return result == 0 ? 0 : send_failed(conn, result, n, &e);
 }
 
+int handler_send_lent(struct conn *conn, const uint8_t *begin, size_t begin_length,
+                      const uint8_t *rest, size_t rest_length)
+{
+    struct error e;
+    int result = conn_send_lent(conn, begin, begin_length, rest, rest_length, &e);
+
+    return result == 0 ? 0 : send_failed(conn, result, begin_length + rest_length, &e);
+}
+
 size_t handler_text_begins(const struct frame_codec *codec, const uint8_t *body, size_t n)
 {
     size_t begins = codec->offset;

@@ -49,6 +49,9 @@ void *handler_state(const struct conn *conn);
 /* Sends a frame, or ends the connection: by `handler` where the body cannot be framed, by `memory`
  * where there is none. Result 0, or what conn_send said. */
 int handler_send(struct conn *conn, const uint8_t *body, size_t n);
+/* The same with conn_send_lent. */
+int handler_send_lent(struct conn *conn, const uint8_t *begin, size_t begin_length,
+                      const uint8_t *rest, size_t rest_length);
 
 /* The offset in a body at which the codec's own header ends: 0 where the codec strips it. */
 size_t handler_text_begins(const struct frame_codec *codec, const uint8_t *body, size_t n);

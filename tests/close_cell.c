@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pair.h"
+#include "payload.h"
 #include "records.h"
 
 #define OPTIONS_MAX 32
@@ -63,12 +64,23 @@ static void make_data(void)
     ck_assert_uint_eq(wire, CLOSE_WHOLE);
     memset(data.wire + wire, 'x', CLOSE_IN_BODY);
     memcpy(data.wire + wire, "\0\0\2\0", 4);
+}
+
+static void make_source(void)
+{
+    struct frame_codec codec;
+    struct payload_body body;
+    char whole[SOURCE_BODY];
+    ck_assert_int_eq(frame_codec_parse(&codec, "u32be", SOURCE_BODY, NULL), 0);
+    struct payload *payload = payload_new(&codec, SOURCE_BODY, NULL);
+    ck_assert_ptr_nonnull(payload);
     for (unsigned i = 0; i < SOURCE_BYTES / (SOURCE_BODY + 4); i++) {
-        snprintf(body, sizeof(body), "%012u", i);
-        for (size_t k = 12; k < SOURCE_BODY; k++)
-            body[k] = (char)('0' + k % 10);
-        put_frame(data.source + i * (SOURCE_BODY + 4), body, SOURCE_BODY);
+        payload_body(payload, 0, i, &body);
+        memcpy(whole, body.stamp, body.stamp_length);
+        memcpy(whole + body.stamp_length, body.rest, body.rest_length);
+        put_frame(data.source + i * (SOURCE_BODY + 4), whole, SOURCE_BODY);
     }
+    payload_free(payload);
 }
 
 static struct peer_script script_of(const struct close_cell *cell)
@@ -269,6 +281,7 @@ void close_cell_server(const struct close_cell *cell, unsigned count)
     struct peers peers;
 
     make_data();
+    make_source();
     make_arguments(arguments, cell, words, journal, "0");
     server.program = pair_server_start(&start);
     peers_connect(&peers, count, &script, (uint16_t)server.program->port);
@@ -364,6 +377,7 @@ void close_cell_client(const struct close_cell *cell, unsigned count, unsigned t
 
     ck_assert(programs != NULL && journals != NULL);
     make_data();
+    make_source();
     input = file_with_lines();
     peers_listen(&peers, count, &script);
     snprintf(port, sizeof(port), "%u", peers.port);
