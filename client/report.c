@@ -59,7 +59,10 @@ static void evidence(const struct life *life, const struct client_config *config
 {
     char text[256], back[UNITS_TEXT], wait[UNITS_TEXT];
     const char *detail = life->detail != NULL ? life->detail : fate_row(life->fate)->meaning;
-    if (life->fate == FATE_REPLY_TIMEOUT) {
+    if (life->fate == FATE_REPLY_TIMEOUT && life_frames_in(life) > 0) {
+        figures_text(life, text, sizeof text);
+        error_what(e, "%s; %s", detail, text);
+    } else if (life->fate == FATE_REPLY_TIMEOUT) {
         sent_text(life, text, sizeof text);
         error_what(e, "%s, %s back in %s", text, units_text_exact_bytes(back, life->bytes_in),
                    units_text_duration(wait, config->options->reply_timeout_us));
@@ -97,7 +100,9 @@ static void try_reply_timeout(const struct life *life, const struct client_confi
     body = body > head ? body - head : 0;
     const char *other = frame_other_order(&config->conn.codec, body, &reads);
     bool load = config->options->load;
-    if (life->bytes_in > 0)
+    if (life_frames_in(life) > 0)
+        its_log(life, e, "the peer stopped answering; --reply-timeout 30s if it is that slow");
+    else if (life->bytes_in > 0)
         error_mend(e,
                    "-F: what came back is no whole frame of %s (--frame list; -x); or "
                    "--reply-timeout 30s",
