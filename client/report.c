@@ -101,7 +101,7 @@ static void try_reply_timeout(const struct life *life, const struct client_confi
     const char *other = frame_other_order(&config->conn.codec, body, &reads);
     bool load = config->options->load;
     if (life_frames_in(life) > 0)
-        its_log(life, e, "the peer stopped answering; --reply-timeout 30s if it is that slow");
+        its_log(life, e, "the peer stopped answering, or needs a longer --reply-timeout");
     else if (life->bytes_in > 0)
         error_mend(e,
                    "-F: what came back is no whole frame of %s (--frame list; -x); or "
