@@ -36,11 +36,16 @@ static struct load_silence *shortest(struct load_worker *worker)
 
 void load_silence_note(struct load_worker *worker, uint64_t now_ns)
 {
-    uint64_t length_ns = now_ns - worker->quiet_since_ns;
+    uint64_t stopped_ns = worker->stopped_ns;
     struct load_silence *place;
 
-    if (worker->quiet_since_ns < worker->load->plan.counted_ns)
+    /* The closes that begin then keep both ends busy: that is no pause of the peer. */
+    if (stopped_ns != 0 && now_ns > stopped_ns)
+        now_ns = stopped_ns;
+    if (worker->quiet_since_ns < worker->load->plan.counted_ns ||
+        now_ns < worker->quiet_since_ns + LOAD_SILENCE_NS)
         return;
+    uint64_t length_ns = now_ns - worker->quiet_since_ns;
     if (worker->silence_count < LOAD_SILENCES_MAX) {
         place = &worker->silences[worker->silence_count++];
     } else {
