@@ -95,7 +95,13 @@ int resolve_start(struct resolve **result, struct loop *loop, const struct endpo
     resolve->family = family;
     resolve->done = done;
     resolve->arg = arg;
-    int error = start_thread(resolve);
+    /* A process that never had a second thread is spared what the C library does for threads. */
+    bool numeric = endpoint_numeric(endpoint, family, &resolve->list) == 0;
+    if (numeric)
+        resolve->state = RESOLVE_MAILBOX;
+    int error = !numeric                                ? start_thread(resolve)
+                : loop_post(loop, answer, resolve) == 0 ? 0
+                                                        : ENOMEM;
     if (error != 0) {
         resolve_free(resolve);
         errno = error;

@@ -378,25 +378,46 @@ static struct addrinfo *ipv4_first(struct addrinfo *list)
 
 /* AI_ADDRCONFIG is left out: it does not count loopback, so in a machine (or namespace) that has
  * nothing else it hides 127.0.0.1 and ::1 themselves. getaddrinfo puts what has no route last. */
-int endpoint_resolve(const struct endpoint *endpoint, enum options_family family, bool server,
-                     struct addrinfo **list)
+static int resolve(const struct endpoint *endpoint, enum options_family family, int flags,
+                   struct addrinfo **list)
 {
     static const int families[] = {
         [FAMILY_ANY] = AF_UNSPEC, [FAMILY_4] = AF_INET, [FAMILY_6] = AF_INET6};
     struct addrinfo hints = {
         .ai_family = families[family],
         .ai_socktype = SOCK_STREAM,
-        .ai_flags = AI_NUMERICSERV | (endpoint->any ? AI_PASSIVE : 0),
+        .ai_flags = AI_NUMERICSERV | (endpoint->any ? AI_PASSIVE : 0) | flags,
     };
-    struct addrinfo *found;
     char port[8];
 
     snprintf(port, sizeof port, "%u", endpoint->port);
     const char *host = endpoint->host[0] ? endpoint->host : NULL;
-    int rc = getaddrinfo(host, port, &hints, &found);
-    if (rc != 0)
-        return rc;
-    drop_repeated(found);
-    *list = server ? ipv4_first(found) : found;
-    return 0;
+    int rc = getaddrinfo(host, port, &hints, list);
+    if (rc == 0)
+        drop_repeated(*list);
+    return rc;
+}
+
+int endpoint_resolve(const struct endpoint *endpoint, enum options_family family, bool server,
+                     struct addrinfo **list)
+{
+    struct addrinfo *found;
+    int rc = resolve(endpoint, family, 0, &found);
+
+    if (rc == 0)
+        *list = server ? ipv4_first(found) : found;
+    return rc;
+}
+
+int endpoint_numeric(const struct endpoint *endpoint, enum options_family family,
+                     struct addrinfo **list)
+{
+    struct addrinfo *found;
+
+    if (endpoint->host[0] == '\0')
+        return EAI_NONAME;
+    int rc = resolve(endpoint, family, AI_NUMERICHOST, &found);
+    if (rc == 0)
+        *list = found;
+    return rc;
 }

@@ -38,5 +38,9 @@ int endpoint_resolve(const struct endpoint *endpoint, enum options_family family
 
 /* The socket address of a UNIX endpoint's path. Result: its length. */
 socklen_t endpoint_unix_address(const char *path, struct sockaddr_un *address);
+/* The same of a client's endpoint whose host is an address as it stands: does not block.
+ * EAI_NONAME: it is a name. */
+int endpoint_numeric(const struct endpoint *endpoint, enum options_family family,
+                     struct addrinfo **list);
 
 #endif
