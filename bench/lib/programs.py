@@ -143,8 +143,8 @@ def redis_benchmark(port, count, connections, pipeline):
 
 
 def synfin(places, port, seconds, *options, expected=(0,)):
-    command = [places.program("synfin"), "--load", "-t", "1", "-d", f"{int(seconds * 1000)}ms", "-J",
-               *options, "127.0.0.1", str(port)]
+    command = [places.program("synfin"), "--load", "-t", "1", "-J",
+               "-d", f"{int(seconds * 1000)}ms", *options, "127.0.0.1", str(port)]
     told = json.loads(Program(command, cpu=CLIENT_CPU).wait(seconds + SLACK_S, expected))
     measured = told["measured_us"] / 1e6
     if told["frames_sent"] == 0:
