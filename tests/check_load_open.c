@@ -273,34 +273,86 @@ START_TEST(form)
 }
 END_TEST
 
-/* At a terminal: a line that is redrawn while it runs, and gone when the result comes. */
-START_TEST(live_line)
+/* The client's stderr: a terminal, and what it has got so far. */
+struct terminal {
+    int ours;
+    size_t have;
+    char said[65536];
+};
+
+static struct program *load_at_terminal(struct terminal *terminal, const struct program *server,
+                                        const char *duration)
 {
-    char said[16384];
-    size_t have = 0;
-    int ours, theirs;
+    int theirs;
     struct winsize size = {.ws_row = 24, .ws_col = 120};
-    setenv("TERM", "xterm", 1);
-    setenv("LC_ALL", "C.UTF-8", 1);
-    ck_assert_int_eq(openpty(&ours, &theirs, NULL, NULL, &size), 0);
-    struct program *server = pair_server("-q", NULL);
-    const char *arguments[] = {"--load",          "-r", "2k", "-d", "400ms", "-J", "127.0.0.1",
+    const char *arguments[] = {"--load",          "-r", "2k", "-d", duration, "-J", "127.0.0.1",
                                server->port_text, NULL};
+    setenv("TERM", "xterm", 1);
+    setenv("NO_COLOR", "1", 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    terminal->have = 0;
+    ck_assert_int_eq(openpty(&terminal->ours, &theirs, NULL, NULL, &size), 0);
     struct program *client =
         pair_start(&(struct start){.program = "synfin", .arguments = arguments, .err = theirs});
     close(theirs);
-    for (ssize_t n; (n = read(ours, said + have, sizeof said - 1 - have)) > 0;)
-        have += (size_t)n;
-    said[have] = '\0';
-    close(ours);
+    return client;
+}
+
+/* Reads on until it has said this (NULL: all there is). Returns where. */
+static const char *read_until(struct terminal *terminal, const char *text)
+{
+    for (;;) {
+        terminal->said[terminal->have] = '\0';
+        const char *found = text != NULL ? strstr(terminal->said, text) : NULL;
+        if (found != NULL)
+            return found;
+        size_t room = sizeof terminal->said - 1 - terminal->have;
+        ssize_t n = read(terminal->ours, terminal->said + terminal->have, room);
+        ck_assert_msg(n > 0 || text == NULL, "not '%s' but: %s", text, terminal->said);
+        if (n <= 0)
+            return terminal->said;
+        terminal->have += (size_t)n;
+    }
+}
+
+/* At a terminal: a line that is redrawn while it runs, and gone when the result comes. */
+START_TEST(live_line)
+{
+    static struct terminal t;
+    struct program *server = pair_server("-q", NULL);
+    struct program *client = load_at_terminal(&t, server, "400ms");
+    read_until(&t, " s of 0.4 s  10 open  ");
+    read_until(&t, " of 2.00 k/s  p50 ");
+    read_until(&t, "  0 errors\33[K");
+    read_until(&t, NULL);
+    ck_assert_msg(t.have > 4 && strcmp(t.said + t.have - 4, "\r\33[K") == 0, "%s", t.said);
+    ck_assert_ptr_null(strchr(t.said, '\n'));
     struct load load = load_end(client);
     load_ends(&load, 0, NULL);
-    ck_assert_msg(strstr(said, " s of 0.4 s  10 open  ") != NULL, "%s", said);
-    ck_assert_ptr_nonnull(strstr(said, " of 2.00 k/s  "));
-    ck_assert_ptr_nonnull(strstr(said, "  0 errors\33[K"));
-    ck_assert_msg(have > 5 && strcmp(said + have - 4, "\r\33[K") == 0, "%s", said);
-    ck_assert_ptr_null(strchr(said, '\n'));
     load_free(&load);
+    close(t.ours);
+}
+END_TEST
+
+/* A server that has stopped shows as frames that are late, with no percentiles beside them. */
+START_TEST(live_line_of_a_stall)
+{
+    static struct terminal t;
+    struct program *server = pair_server("-q", NULL);
+    struct program *client = load_at_terminal(&t, server, "1h");
+    read_until(&t, "  10 open  ");
+    pair_signal(server, SIGSTOP);
+    const char *late = read_until(&t, " late, oldest ");
+    while (late > t.said && *late != '\r')
+        late--;
+    ck_assert_ptr_null(strstr(late, "p99"));
+    pair_signal(server, SIGCONT);
+    pair_signal(client, SIGINT);
+    read_until(&t, NULL);
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    load_free(&load);
+    close(t.ours);
 }
 END_TEST
 
@@ -325,6 +377,7 @@ int main(void)
     tcase_add_test(signals, interrupted_early);
     tcase_add_test(printed, form);
     tcase_add_test(printed, live_line);
+    tcase_add_test(printed, live_line_of_a_stall);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

@@ -1,4 +1,4 @@
-"""The clients' half of the goals: each client drives the same reference server, or the same redis."""
+"""The clients' half of the goals: each drives the same reference server, or the same redis."""
 
 import functools
 import os

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 
-from program import CLIENT_CPU, Program, Server, free_port
+from program import CLIENT_CPU, Failed, Program, Server, free_port
 
 VALUE = "v" * 64
 SLACK_S = 20  # beyond the measured time: connecting, draining
@@ -122,7 +122,9 @@ def raw_client(places, port, seconds, *options):
                str(port)]
     line = Program(command, cpu=CLIENT_CPU).wait(seconds + SLACK_S).strip().splitlines()[-1]
     figures = {key: float(value) for key, value in (pair.split("=") for pair in line.split())}
-    figures["client_us_each"] = figures["cpu_us"] / max(figures["messages"], 1)
+    if figures["messages"] == 0:
+        raise Failed(f"{' '.join(command)}: no message within {seconds} s")
+    figures["client_us_each"] = figures["cpu_us"] / figures["messages"]
     return figures
 
 
@@ -141,13 +143,15 @@ def redis_benchmark(port, count, connections, pipeline):
 
 
 def synfin(places, port, seconds, *options, expected=(0,)):
-    command = [places.program("synfin"), "--load", "-t", "1", "-d", f"{int(seconds * 1000)}ms", "-J",
-               *options, "127.0.0.1", str(port)]
+    command = [places.program("synfin"), "--load", "-t", "1", "-J",
+               "-d", f"{int(seconds * 1000)}ms", *options, "127.0.0.1", str(port)]
     told = json.loads(Program(command, cpu=CLIENT_CPU).wait(seconds + SLACK_S, expected))
     measured = told["measured_us"] / 1e6
+    if told["frames_sent"] == 0:
+        raise Failed(f"{' '.join(command)}: no frame within {seconds} s")
     return dict(told, rate=told["frames_per_s"], bytes_per_s=told["bytes_out_per_s"],
                 p50_us=told["round_trip_p50_us"], seconds=measured,
-                client_us_each=told["client_cpu_us"] / max(told["frames_sent"], 1))
+                client_us_each=told["client_cpu_us"] / told["frames_sent"])
 
 
 def has_option(places, program, option):

@@ -1,9 +1,11 @@
 """The servers' half of the goals: the reference client drives each server of a shape alike."""
 
 import functools
+import socket
 
 import programs
 from contest import Contest
+from program import Failed
 
 CUBIC = "--congestion", "cubic"
 SMALL = {  # connections, pipeline, and which peers take part; 64 bytes each
@@ -15,10 +17,12 @@ SMALL = {  # connections, pipeline, and which peers take part; 64 bytes each
 IPERF3_LENGTHS = "128K", "512K", "1M"
 
 
-def prime_memcached(places, server):
+def prime_memcached(server):
     """The value that each get brings."""
-    say = f"set k 0 0 64\\r\\n{programs.VALUE}\\r\\n"
-    programs.raw_client(places, server.port, 0.01, "--ask", say, "--answer", "STORED\\r\\n")
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.sendall(f"set k 0 0 64\r\n{programs.VALUE}\r\n".encode())
+        if connection.recv(64) != b"STORED\r\n":
+            raise Failed("memcached did not store the value")
 
 
 def start_peer(places, contest, name):
@@ -29,7 +33,7 @@ def start_peer(places, contest, name):
         return None
     if name == "memcached":
         server = contest.serve(programs.memcached(places))
-        prime_memcached(places, server)
+        prime_memcached(server)
         return server, programs.MEMCACHED_SAYS
     return contest.serve(programs.redis(places)), programs.REDIS_SAYS
 
