@@ -606,6 +606,49 @@ START_TEST(no_frame_is_taken_after_our_fin)
 }
 END_TEST
 
+static void refused(const uint8_t *body, size_t n)
+{
+    struct error e;
+    ck_assert_int_eq(conn_life(conn)->phase, PHASE_LINGER);
+    ck_assert_int_eq(conn_send(conn, body, n, &e), ERR_CLOSED);
+    ck_assert_int_eq(conn_send_lent(conn, body, n, (const uint8_t *)"", 0, &e), ERR_CLOSED);
+}
+
+static void *answer_fin_with_frames(void *arg)
+{
+    static const char frames[] = "\0\0\0\3one\0\0\0\3two";
+    char byte;
+    (void)arg;
+    ck_assert_int_eq(recv(peer, &byte, 1, 0), 0);
+    ck_assert_int_eq(send(peer, frames, sizeof frames - 1, 0), sizeof frames - 1);
+    shutdown(peer, SHUT_WR);
+    return NULL;
+}
+
+static void drain_and_listen(void *arg)
+{
+    (void)arg;
+    conn_drain(conn, false, "the test");
+}
+
+/* From inside the callback that got a frame, where what is sent is gathered. */
+START_TEST(no_answer_is_taken_after_our_fin)
+{
+    pthread_t thread;
+    loop_free(loop);
+    begin_codec("u32be", 100);
+    on_frame = refused;
+    open_conn();
+    ck_assert_int_eq(pthread_create(&thread, NULL, answer_fin_with_frames, NULL), 0);
+    run_after_open(drain_and_listen);
+    pthread_join(thread, NULL);
+    ck_assert_str_eq(said, "open drain frame:one frame:two peer_done closed ");
+    assert_fate(FATE_CLEAN);
+    ck_assert_uint_eq(last.frames_out, 0);
+    ck_assert_uint_eq(last.bytes_out, 0);
+}
+END_TEST
+
 static void owe_nothing(struct deadline *deadline)
 {
     (void)deadline;
@@ -743,6 +786,7 @@ static void add_all(Suite *suite, const char *name, void (*begins)(void))
     tcase_add_test(tcase, answers_stop_at_the_high_mark);
     tcase_add_test(tcase, room_is_told_once_the_output_has_fallen);
     tcase_add_test(tcase, no_frame_is_taken_after_our_fin);
+    tcase_add_test(tcase, no_answer_is_taken_after_our_fin);
     tcase_add_test(tcase, fins_that_cross_are_both_first);
     tcase_add_test(tcase, the_drain_waits_for_what_is_owed);
     tcase_add_test(tcase, failing_inside_the_frame_callback_is_safe);
