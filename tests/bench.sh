@@ -25,7 +25,8 @@ fail() {
 }
 
 timeout 100 "$srcdir/bench/run" --build "$build" --rounds 1 --seconds 0.1 \
-  --output "$dir/RESULTS.md" --only 'a server' 'a client' 'open 1000' >"$dir/out" 2>"$dir/err" || fail "bench/run: status $?"
+  --output "$dir/RESULTS.md" --only 'a server' 'a client' 'open 1000' \
+  >"$dir/out" 2>"$dir/err" || fail "bench/run: status $?"
 for goal in 'a +server +≥ 0.97 raw' 'a +client +≥ 0.97 raw' 'open loop +client +1,000/s: rate'; do
   grep -Eq "^(met|missed|not run) +$goal" "$dir/out" || fail "bench/run did not judge '$goal'"
 done
