@@ -160,16 +160,18 @@ static void print(const struct drive *drive, const struct drive_result *result)
 
 int main(int argc, char **argv)
 {
-    struct drive drive = {.address = "127.0.0.1",
-                          .connections = 1,
-                          .connecting = 64,
-                          .pipeline = 1,
-                          .length_ns = 1000000000};
+    static struct drive drive = {.address = "127.0.0.1",
+                                 .connections = 1,
+                                 .connecting = 64,
+                                 .pipeline = 1,
+                                 .length_ns = 1000000000};
     struct drive_result result;
 
-    message_format_frames(&drive.ask, 64);
-    drive.answer = drive.ask;
     read_options(argc, argv, &drive);
+    if (drive.ask.bytes == NULL)
+        message_format_frames(&drive.ask, 64);
+    if (drive.answer.bytes == NULL)
+        drive.answer = drive.ask;
     prctl(PR_SET_TIMERSLACK, 1UL); /* the open loop's sends are due to the microsecond */
     drive_run(&drive, &result);
     print(&drive, &result);

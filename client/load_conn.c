@@ -47,7 +47,7 @@ static void account(struct load_worker *worker, const struct life *life)
 /* Frames that were sent and will not be answered count with the time they have waited. */
 static void lose(struct load_slot *slot, uint64_t now_ns)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
 
     worker->owed -= slot->in_flight;
     for (; slot->in_flight > 0; slot->in_flight--) {
@@ -69,15 +69,15 @@ void load_conn_off_the_way(struct load_slot *slot)
 {
     if (slot->on_its_way) {
         slot->on_its_way = false;
-        slot->worker->on_their_way--;
-        load_worker_look(slot->worker);
+        load_slot_worker(slot)->on_their_way--;
+        load_worker_look(load_slot_worker(slot));
     }
 }
 
 /* Not even the memory for a life. */
 static void no_life(struct load_slot *slot)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     struct life life;
 
     life_init(&life, SIDE_CLIENT, 0);
@@ -92,7 +92,7 @@ static void no_life(struct load_slot *slot)
 
 void load_conn_dial(struct load_slot *slot)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     const struct client_config *config = worker->load->config;
 
     slot->conn = conn_new(worker->loop, &config->conn, &load_owner, slot, 0);
@@ -111,7 +111,7 @@ void load_conn_dial(struct load_slot *slot)
 
 static bool make_ring(struct load_slot *slot)
 {
-    const struct load_worker *worker = slot->worker;
+    const struct load_worker *worker = load_slot_worker(slot);
 
     slot->sent_ns = 0;
     if (worker->ring_mask == 0 || !worker->load->plan.answers)
@@ -122,12 +122,12 @@ static bool make_ring(struct load_slot *slot)
 
 static bool has_ring(const struct load_slot *slot)
 {
-    return slot->worker->ring_mask != 0 && slot->worker->load->plan.answers;
+    return load_slot_worker(slot)->ring_mask != 0 && load_slot_worker(slot)->load->plan.answers;
 }
 
 static void note_open(struct load_slot *slot)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     const struct life *life = conn_life(slot->conn);
 
     worker->open++;
@@ -150,12 +150,12 @@ static void on_open(struct conn *conn)
     if (!make_ring(slot)) {
         slot->state = SLOT_ENDING;
         conn_fail(conn, FATE_MEMORY, "out of memory for %u frames in flight",
-                  (unsigned)slot->worker->ring_mask + 1);
+                  (unsigned)load_slot_worker(slot)->ring_mask + 1);
         return;
     }
-    if (slot->worker->stopping)
+    if (load_slot_worker(slot)->stopping)
         load_conn_finish(slot, "the load has ended");
-    else if (slot->worker->producing)
+    else if (load_slot_worker(slot)->producing)
         load_conn_begin(slot);
     /* One that sends at once is on its way until its first reply. */
     if (slot->in_flight == 0)
@@ -166,7 +166,7 @@ void load_conn_begin(struct load_slot *slot)
 {
     if (slot->state != SLOT_OPEN)
         return;
-    if (slot->worker->load->plan.shape.frames_per_conn == 0)
+    if (load_slot_worker(slot)->load->plan.shape.frames_per_conn == 0)
         load_conn_finish(slot, "no frames are sent");
     else
         load_frame_more(slot, clock_ns());
@@ -193,7 +193,8 @@ void load_conn_lose_patience(struct load_slot *slot)
     if (slot->state == SLOT_OPEN && slot->in_flight > 0) {
         slot->state = SLOT_ENDING;
         conn_fail(slot->conn, FATE_REPLY_TIMEOUT, "no reply in %s",
-                  units_text_duration(text, slot->worker->load->config->options->reply_timeout_us));
+                  units_text_duration(
+                      text, load_slot_worker(slot)->load->config->options->reply_timeout_us));
     }
 }
 
@@ -208,7 +209,7 @@ static void on_drain(struct conn *conn)
 static void on_peer_done(struct conn *conn)
 {
     struct load_slot *slot = conn_arg(conn);
-    const struct load_worker *worker = slot->worker;
+    const struct load_worker *worker = load_slot_worker(slot);
     char owed[64], sent[64];
 
     if (slot->state != SLOT_OPEN)
@@ -226,7 +227,7 @@ static void on_peer_done(struct conn *conn)
 /* What the slot does next. */
 static void after_life(struct load_slot *slot, const struct life *life)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     bool was_open = (life->phases & 1u << PHASE_TRANSFER) != 0;
     bool again = worker->load->plan.churns && was_open && worker->producing &&
                  slot->sent < load_send_limit(slot);
@@ -245,7 +246,7 @@ static void after_life(struct load_slot *slot, const struct life *life)
 static void on_closed(struct conn *conn, struct life *life)
 {
     struct load_slot *slot = conn_arg(conn);
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
 
     (void)conn;
     worker->batch_conn = NULL; /* the next one may have its address */

@@ -25,7 +25,7 @@ static const char *bytes_at(char *buf, size_t size, const uint8_t *bytes, size_t
 void load_differ_tell(struct load_slot *slot, uint64_t number, const uint8_t *got, size_t n,
                       size_t at)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     struct payload_body body;
     char expected[40], came[40], which[32], where[32];
 
@@ -55,10 +55,10 @@ void load_differ_unasked(struct load_slot *slot)
 {
     struct error e = {"", ""};
 
-    slot->worker->result.replies++;
-    if (slot->worker->load->plan.shape.expect != EXPECT_ECHO || slot->state != SLOT_OPEN)
+    load_slot_worker(slot)->result.replies++;
+    if (load_slot_worker(slot)->load->plan.shape.expect != EXPECT_ECHO || slot->state != SLOT_OPEN)
         return;
-    slot->worker->result.differed++;
+    load_slot_worker(slot)->result.differed++;
     error_what(&e, "a frame more came than the %llu that were sent",
                (unsigned long long)conn_life(slot->conn)->frames_out);
     error_mend(&e, "--expect any, if this service does not send back what it gets");

@@ -20,7 +20,7 @@ static void add_unsent(struct load_worker *worker)
     struct result *result = &worker->result;
 
     for (uint32_t i = 0; i < worker->count && plan->shape.rate > 0; i++) {
-        struct load_slot *slot = &worker->slots[i];
+        struct load_slot *slot = load_slot_at(worker, i);
         uint64_t due = schedule_cursor_passed(&worker->cursor, i);
         for (; slot->sent < due; slot->sent++) {
             uint64_t intended_ns = load_intended_ns(slot, slot->sent);

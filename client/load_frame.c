@@ -14,7 +14,7 @@
 
 static int put(struct load_slot *slot, uint64_t connection, struct error *e)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     struct payload_body body;
 
     payload_body(worker->load->plan.payload, connection, slot->sent, &body);
@@ -24,7 +24,7 @@ static int put(struct load_slot *slot, uint64_t connection, struct error *e)
 
 static void note_sent(struct load_slot *slot, uint64_t now_ns)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
 
     if (worker->ring_mask == 0)
         slot->sent_ns = now_ns;
@@ -45,7 +45,7 @@ static void send_failed(struct load_slot *slot, int result, const struct error *
 static inline bool send_one(struct load_slot *slot, uint64_t connection, uint64_t meant_ns,
                             uint64_t now_ns)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     const struct load_plan *plan = &worker->load->plan;
     struct error e;
     int result = put(slot, connection, &e);
@@ -83,7 +83,7 @@ static inline bool may_send(const struct load_slot *slot, const struct load_plan
 
 bool load_frame_may_send(const struct load_slot *slot)
 {
-    return slot->state == SLOT_OPEN && may_send(slot, &slot->worker->load->plan);
+    return slot->state == SLOT_OPEN && may_send(slot, &load_slot_worker(slot)->load->plan);
 }
 
 /* A closed loop: as many as may be in flight. */
@@ -100,8 +100,8 @@ static inline void send_closed(struct load_slot *slot, const struct load_plan *p
 static void send_waiting(struct load_slot *slot, const struct load_plan *plan, uint64_t connection,
                          uint64_t now_ns)
 {
-    struct load_worker *worker = slot->worker;
-    uint64_t due = schedule_cursor_passed(&worker->cursor, (uint64_t)(slot - worker->slots));
+    struct load_worker *worker = load_slot_worker(slot);
+    uint64_t due = schedule_cursor_passed(&worker->cursor, load_slot_index(slot));
 
     while (slot->sent < due && may_send(slot, plan)) {
         uint64_t meant_ns = schedule_frame_ns(&plan->schedule, connection, slot->sent);
@@ -116,7 +116,7 @@ static void send_waiting(struct load_slot *slot, const struct load_plan *plan, u
 static void send_more(struct load_slot *slot, const struct load_plan *plan, uint64_t connection,
                       uint64_t now_ns)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
 
     if (!worker->producing || slot->state != SLOT_OPEN) {
         if (worker->holding && worker->owed == 0)
@@ -133,7 +133,7 @@ static void send_more(struct load_slot *slot, const struct load_plan *plan, uint
 
 void load_frame_more(struct load_slot *slot, uint64_t now_ns)
 {
-    const struct load_plan *plan = &slot->worker->load->plan;
+    const struct load_plan *plan = &load_slot_worker(slot)->load->plan;
 
     if (!plan->sends)
         return;
@@ -144,7 +144,7 @@ void load_frame_more(struct load_slot *slot, uint64_t now_ns)
 /* A connection on which no reply is waited for ends with its last frame. */
 void load_frame_finish_sent(struct load_slot *slot)
 {
-    const struct load_plan *plan = &slot->worker->load->plan;
+    const struct load_plan *plan = &load_slot_worker(slot)->load->plan;
 
     if (!plan->answers && slot->state == SLOT_OPEN && !has_life(slot, plan))
         load_conn_finish(slot, "all its frames are sent");
@@ -185,14 +185,14 @@ static inline void note_reply(struct load_worker *worker, const struct load_plan
 
 static void first_reply(struct load_slot *slot, uint64_t took_ns)
 {
-    histogram_record(slot->worker->result.stages[STAGE_FIRST_FRAME], took_ns);
+    histogram_record(load_slot_worker(slot)->result.stages[STAGE_FIRST_FRAME], took_ns);
     load_conn_off_the_way(slot);
 }
 
 static inline void on_reply(struct load_slot *slot, const struct life *life, uint64_t now_ns,
                             const uint8_t *body, size_t n)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     const struct load_plan *plan = &worker->load->plan;
     uint64_t connection = load_slot_connection(slot), number = slot->sent - slot->in_flight;
     uint64_t sent_ns = load_send_ns(slot, number), meant_ns = sent_ns;
@@ -220,7 +220,7 @@ static inline void on_reply(struct load_slot *slot, const struct life *life, uin
 void load_frame_came(struct conn *conn, const uint8_t *body, size_t n)
 {
     struct load_slot *slot = conn_arg(conn);
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
     const struct life *life = conn_life(conn);
     uint64_t now_ns = read_ns(worker, conn, life, n);
 

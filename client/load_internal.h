@@ -54,10 +54,9 @@ enum load_state {
 };
 
 /* One of the connections asked for, and what is sent on it: with --frames-per-conn over several
- * lives. Small, because there may be a million. */
+ * lives. Small, because there may be a million: whose it is and which, its block knows. */
 struct load_slot {
     struct conn *conn; /* NULL: none now */
-    struct load_worker *worker;
     union {
         struct load_slot *next; /* SLOT_WAITING: in the queue for its turn */
         struct dial *dial;      /* SLOT_DIALING: owned */
@@ -69,7 +68,16 @@ struct load_slot {
     uint8_t state;      /* enum load_state */
     bool on_its_way;    /* counts towards --connecting */
 };
-_Static_assert(sizeof(struct load_slot) <= 40, "a load of a million connections has as many");
+_Static_assert(sizeof(struct load_slot) <= 32, "a load of a million connections has as many");
+
+/* Slots that lie next to each other, in a block aligned to its size. */
+#define LOAD_BLOCK_BYTES 65536
+struct load_block {
+    struct load_worker *worker;
+    uint64_t first; /* the worker's number of the first slot */
+    struct load_slot slots[];
+};
+#define LOAD_BLOCK_SLOTS ((LOAD_BLOCK_BYTES - sizeof(struct load_block)) / sizeof(struct load_slot))
 
 /* Figures of a part of a second, from a worker to the main loop. */
 struct load_slice {
@@ -93,7 +101,7 @@ struct load_silence {
 struct load_worker {
     struct load *load;
     struct loop *loop;
-    struct load_slot *slots; /* owned */
+    struct load_block **blocks; /* owned, each and all */
     unsigned number;
     uint32_t count; /* slots; slot i is connection number + i * threads of the run */
 
@@ -272,22 +280,44 @@ int load_end(struct load *load);
 /* The same of a run that did not begin: why. */
 int load_end_early(struct load *load, enum fate fate, enum phase phase, const struct error *e);
 
+static inline struct load_slot *load_slot_at(const struct load_worker *worker, uint64_t index)
+{
+    return &worker->blocks[index / LOAD_BLOCK_SLOTS]->slots[index % LOAD_BLOCK_SLOTS];
+}
+
+static inline struct load_block *load_slot_block(const struct load_slot *slot)
+{
+    return (struct load_block *)((uintptr_t)slot & ~(uintptr_t)(LOAD_BLOCK_BYTES - 1));
+}
+
+static inline struct load_worker *load_slot_worker(const struct load_slot *slot)
+{
+    return load_slot_block(slot)->worker;
+}
+
+/* Which of its worker's slots it is, and which connection of the run. */
+static inline uint64_t load_slot_index(const struct load_slot *slot)
+{
+    const struct load_block *block = load_slot_block(slot);
+    return block->first + (uint64_t)(slot - block->slots);
+}
+
 static inline uint64_t load_slot_connection(const struct load_slot *slot)
 {
-    const struct load_worker *worker = slot->worker;
-    return worker->number + (uint64_t)(slot - worker->slots) * worker->cursor.stride;
+    const struct load_worker *worker = load_slot_worker(slot);
+    return worker->number + load_slot_index(slot) * worker->cursor.stride;
 }
 
 /* How many frames of the slot are to be sent in all. */
 static inline uint64_t load_send_limit(const struct load_slot *slot)
 {
-    return slot->worker->load->plan.shape.count == 0 ? UINT64_MAX : load_send_share(slot);
+    return load_slot_worker(slot)->load->plan.shape.count == 0 ? UINT64_MAX : load_send_share(slot);
 }
 
 /* When a frame was sent that is in flight. */
 static inline uint64_t load_send_ns(const struct load_slot *slot, uint64_t number)
 {
-    uint32_t mask = slot->worker->ring_mask;
+    uint32_t mask = load_slot_worker(slot)->ring_mask;
     return mask == 0 ? slot->sent_ns : slot->ring_ns[number & mask];
 }
 

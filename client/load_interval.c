@@ -16,7 +16,7 @@
 static void look_late(const struct load_slot *slot, uint64_t now_ns, uint64_t after_ns,
                       struct load_slice *slice)
 {
-    const struct load_plan *plan = &slot->worker->load->plan;
+    const struct load_plan *plan = &load_slot_worker(slot)->load->plan;
     uint64_t oldest = slot->sent - slot->in_flight;
     uint64_t late = 0;
 
@@ -41,7 +41,7 @@ static void look_all_late(const struct load_worker *worker, uint64_t now_ns,
     if (!worker->load->plan.answers || after_ns == 0 || after_ns > now_ns)
         return;
     for (uint32_t i = 0; i < worker->count; i++)
-        look_late(&worker->slots[i], now_ns, after_ns, slice);
+        look_late(load_slot_at(worker, i), now_ns, after_ns, slice);
 }
 
 static uint64_t errors(const struct load_worker *worker)

@@ -10,14 +10,14 @@
 
 uint64_t load_send_share(const struct load_slot *slot)
 {
-    const struct result_shape *shape = &slot->worker->load->plan.shape;
+    const struct result_shape *shape = &load_slot_worker(slot)->load->plan.shape;
 
     return schedule_share(shape->count, shape->connections, load_slot_connection(slot));
 }
 
 uint64_t load_intended_ns(const struct load_slot *slot, uint64_t number)
 {
-    const struct schedule *schedule = &slot->worker->load->plan.schedule;
+    const struct schedule *schedule = &load_slot_worker(slot)->load->plan.schedule;
 
     return schedule->rate == 0 ? load_send_ns(slot, number)
                                : schedule_frame_ns(schedule, load_slot_connection(slot), number);
@@ -25,7 +25,7 @@ uint64_t load_intended_ns(const struct load_slot *slot, uint64_t number)
 
 void load_send_forgo(struct load_slot *slot)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
 
     if (worker->left != UINT64_MAX)
         worker->left -= load_send_limit(slot) - slot->sent;
@@ -34,7 +34,7 @@ void load_send_forgo(struct load_slot *slot)
 static void send_place(struct load_worker *worker, uint64_t due_ns, uint64_t now_ns)
 {
     const struct load_plan *plan = &worker->load->plan;
-    struct load_slot *slot = &worker->slots[worker->cursor.index];
+    struct load_slot *slot = load_slot_at(worker, worker->cursor.index);
     uint64_t number = worker->cursor.number;
     bool counted = due_ns >= plan->counted_ns;
 
@@ -71,7 +71,7 @@ bool load_send_due(struct load_worker *worker, uint64_t until_ns)
 
 uint64_t load_send_due_count(const struct load_slot *slot, uint64_t now_ns)
 {
-    const struct schedule *schedule = &slot->worker->load->plan.schedule;
+    const struct schedule *schedule = &load_slot_worker(slot)->load->plan.schedule;
 
     return schedule_share(schedule_due(schedule, now_ns), schedule->connections,
                           load_slot_connection(slot));

@@ -10,7 +10,7 @@ static uint64_t count_waiting(const struct load_worker *worker, uint64_t now_ns)
     uint64_t waiting = worker->owed;
 
     for (uint32_t i = 0; i < worker->count && worker->load->plan.shape.rate > 0; i++) {
-        const struct load_slot *slot = &worker->slots[i];
+        const struct load_slot *slot = load_slot_at(worker, i);
         uint64_t due = load_send_due_count(slot, now_ns);
         waiting += due > slot->sent ? due - slot->sent : 0;
     }

@@ -30,7 +30,7 @@ static void post(struct load_worker *worker, void (*fn)(void *load))
 
 void load_worker_queue(struct load_slot *slot)
 {
-    struct load_worker *worker = slot->worker;
+    struct load_worker *worker = load_slot_worker(slot);
 
     slot->state = SLOT_WAITING;
     slot->next = NULL;
@@ -88,7 +88,7 @@ void load_worker_connect(void *arg)
 
     worker->connect_due_ns = clock_ns() + (rate > 0 ? worker->number * 1000000000 / rate : 0);
     for (uint32_t i = 0; i < worker->count && !worker->stopping; i++)
-        load_worker_queue(&worker->slots[i]);
+        load_worker_queue(load_slot_at(worker, i));
     load_worker_look(worker);
 }
 
@@ -109,7 +109,7 @@ static void patience_passed(struct deadline *deadline)
     bool silent = worker->owed > 0 && worker->replied == worker->patience_replied;
 
     for (uint32_t i = 0; i < worker->count && silent; i++)
-        load_conn_lose_patience(&worker->slots[i]);
+        load_conn_lose_patience(load_slot_at(worker, i));
     if (!silent)
         await_replies(worker);
 }
@@ -182,7 +182,7 @@ void load_worker_stop(void *arg)
     timer_unset(&worker->connect_timer);
     timer_unset(&worker->end_timer);
     for (uint32_t i = 0; i < worker->count; i++)
-        load_conn_stop(&worker->slots[i]);
+        load_conn_stop(load_slot_at(worker, i));
     load_worker_look(worker);
 }
 
@@ -206,8 +206,9 @@ void load_worker_give_up(void *arg)
     struct load_worker *worker = arg;
 
     for (uint32_t i = 0; i < worker->count; i++)
-        if (worker->slots[i].state == SLOT_DIALING)
-            conn_fail(worker->slots[i].conn, FATE_ABORTED, "interrupted before it was connected");
+        if (load_slot_at(worker, i)->state == SLOT_DIALING)
+            conn_fail(load_slot_at(worker, i)->conn, FATE_ABORTED,
+                      "interrupted before it was connected");
     load_worker_stop(worker);
 }
 
@@ -217,8 +218,8 @@ void load_worker_cut(void *arg)
 
     load_worker_stop(worker);
     for (uint32_t i = 0; i < worker->count; i++)
-        if (worker->slots[i].conn != NULL)
-            conn_fail(worker->slots[i].conn, FATE_ABORTED, "the second interrupt cut it");
+        if (load_slot_at(worker, i)->conn != NULL)
+            conn_fail(load_slot_at(worker, i)->conn, FATE_ABORTED, "the second interrupt cut it");
 }
 
 static void finish(struct load_worker *worker)
@@ -258,7 +259,7 @@ void load_worker_bytes(const struct load_worker *worker, uint64_t *in, uint64_t 
     uint64_t sum_in = worker->result.bytes_in, sum_out = worker->result.bytes_out;
 
     for (uint32_t i = 0; i < worker->count; i++) {
-        const struct load_slot *slot = &worker->slots[i];
+        const struct load_slot *slot = load_slot_at(worker, i);
         if (slot->conn != NULL) {
             sum_in += conn_life(slot->conn)->bytes_in;
             sum_out += conn_life(slot->conn)->bytes_out;
@@ -319,7 +320,7 @@ static void send_due(void *arg)
             tick(worker);
         if (plan->shape.rate == 0)
             for (uint32_t i = 0; i < worker->count; i++)
-                load_conn_begin(&worker->slots[i]);
+                load_conn_begin(load_slot_at(worker, i));
     }
     if (plan->shape.rate > 0)
         load_send_due(worker, clock_ns());
@@ -343,6 +344,31 @@ void load_worker_measure(void *arg)
 }
 
 /* --- making one --- */
+
+static uint64_t block_count(const struct load_worker *worker)
+{
+    return (worker->count + LOAD_BLOCK_SLOTS - 1) / LOAD_BLOCK_SLOTS;
+}
+
+static int make_blocks(struct load_worker *worker)
+{
+    uint64_t count = block_count(worker);
+
+    worker->blocks = calloc(count, sizeof(struct load_block *));
+    for (uint64_t i = 0; worker->blocks != NULL && i < count; i++) {
+        uint64_t first = i * LOAD_BLOCK_SLOTS, left = worker->count - first;
+        size_t slots = left < LOAD_BLOCK_SLOTS ? left : LOAD_BLOCK_SLOTS;
+        struct load_block *block = aligned_alloc(LOAD_BLOCK_BYTES, LOAD_BLOCK_BYTES);
+        if (block == NULL)
+            return ERR_MEMORY;
+        /* What holds no slot is not touched, and takes no memory. */
+        memset(block, 0, sizeof *block + slots * sizeof *block->slots);
+        block->worker = worker;
+        block->first = first;
+        worker->blocks[i] = block;
+    }
+    return worker->blocks == NULL ? ERR_MEMORY : 0;
+}
 
 static int make_timers(struct load_worker *worker)
 {
@@ -390,7 +416,7 @@ static void make_shares(struct load_worker *worker)
         worker->ring_mask = worker->ring_mask * 2 + 1;
     worker->left = shape->count > 0 ? 0 : UINT64_MAX;
     for (uint32_t i = 0; i < worker->count && shape->count > 0; i++)
-        worker->left += load_send_limit(&worker->slots[i]);
+        worker->left += load_send_limit(load_slot_at(worker, i));
 }
 
 int load_worker_init(struct load_worker *worker, struct load *load, unsigned number,
@@ -403,18 +429,15 @@ int load_worker_init(struct load_worker *worker, struct load *load, unsigned num
     worker->last_waiting = &worker->first_waiting;
     worker->count = (uint32_t)schedule_share(shape->connections, shape->threads, number);
     worker->cursor.stride = shape->threads;
-    worker->slots = calloc(worker->count, sizeof *worker->slots);
     /* A single one has the main loop: in a process of one thread each system call costs less. */
     worker->loop = shape->threads == 1 ? load->loop : loop_new(e);
     if (worker->loop == NULL)
         return ERR_SYSTEM;
     loop_busy_poll(worker->loop, load->config->options->busy_poll_us);
-    if (worker->slots == NULL || make_timers(worker) < 0 || make_figures(worker) < 0) {
+    if (make_blocks(worker) < 0 || make_timers(worker) < 0 || make_figures(worker) < 0) {
         error_what(e, "out of memory for %u connections", (unsigned)worker->count);
         return ERR_MEMORY;
     }
-    for (uint32_t i = 0; i < worker->count; i++)
-        worker->slots[i].worker = worker;
     make_shares(worker);
     return 0;
 }
@@ -425,7 +448,9 @@ void load_worker_fini(struct load_worker *worker)
     timer_fini(&worker->send_timer);
     timer_fini(&worker->tick_timer);
     timer_fini(&worker->end_timer);
-    free(worker->slots);
+    for (uint64_t i = 0; worker->blocks != NULL && i < block_count(worker); i++)
+        free(worker->blocks[i]);
+    free(worker->blocks);
     free(worker->body);
     free(worker->round_trip);
     result_fini(&worker->result);
