@@ -373,7 +373,8 @@ static const struct transport_callbacks callbacks = {
 struct conn *conn_new(struct loop *loop, const struct conn_config *config,
                       const struct conn_owner *owner, void *arg, uint64_t queue_us)
 {
-    struct conn *c = calloc(1, OWNER_AT + config->owner_bytes);
+    size_t bytes = config->owner_bytes > 0 ? OWNER_AT + config->owner_bytes : sizeof(struct conn);
+    struct conn *c = calloc(1, bytes);
     if (c == NULL) {
         return NULL;
     }

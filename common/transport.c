@@ -2,6 +2,7 @@
 
 #include "transport.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -107,6 +108,7 @@ const struct transport_kind transport_plain = {
 
 static void become(struct transport *t, struct loop *loop, int fd, bool fast)
 {
+    assert(fd < 1 << 23); /* what fits its field; the system's own limit, fs.nr_open, is 1 << 20 */
     *t = (struct transport){.kind = fast ? &transport_fast : &transport_plain,
                             .loop = loop,
                             .fd = fd,

@@ -68,8 +68,8 @@ struct transport {
         void (*connected)(struct transport *t, int error); /* while it connects */
         const struct transport_callbacks *callbacks;       /* from transport_start on */
     };
-    int fd;
     uint32_t gathered;   /* fast: bytes of its output that wait in the loop's gather buffer */
+    signed int fd : 24;  /* with the flags a word, in each of a million connections */
     bool fast : 1;       /* what it becomes when it is connected */
     bool refused : 1;    /* connect(2) returned ECONNREFUSED at once */
     bool reading : 1;    /* wanted */
