@@ -53,8 +53,8 @@ struct live_view {
     uint64_t owed;                 /* draining: replies waited for */
     uint64_t errors;               /* so far */
 };
-/* The line, without cursor movement, at most `columns` - 1 wide: on a narrow terminal the bar goes
- * first, lateness and errors stay. `buf`: LIVE_TEXT bytes. Result: its width in columns. */
+/* The line, without cursor movement, at most `columns` - 1 wide: on a narrow terminal parts are
+ * left out, the bar first, lateness last. `buf`: LIVE_TEXT bytes. Result: its width in columns. */
 #define LIVE_TEXT 512
 size_t live_text(char buf[LIVE_TEXT], const struct live_view *view, unsigned columns,
                  const struct result_style *style);

@@ -12,8 +12,9 @@
 /* The line's parts, from left to right. */
 enum part { PART_BAR, PART_TIME, PART_OPEN, PART_RATE, PART_LATENCY, PART_ERRORS, PART_COUNT };
 
-/* Which of them are left out as the terminal gets narrower: the first ones first. */
-static const enum part expendable[] = {PART_BAR, PART_RATE, PART_OPEN, PART_TIME};
+/* The ones that matter most first: on a narrow terminal each of the others is there if it fits. */
+static const enum part by_weight[] = {PART_LATENCY, PART_ERRORS, PART_TIME,
+                                      PART_RATE,    PART_OPEN,   PART_BAR};
 
 struct parts {
     char text[PART_COUNT][PART_BYTES]; /* "": left out */
@@ -165,25 +166,18 @@ static void fill(struct parts *parts, const struct live_view *view, bool utf8)
 
 /* --- the line --- */
 
-static size_t parts_width(const struct parts *parts)
+/* Takes out what does not fit; the first part that there is is cut rather than left out. */
+static void narrow(struct parts *parts, size_t room)
 {
     size_t width = 0;
     for (unsigned i = 0; i < PART_COUNT; i++) {
-        if (parts->text[i][0] != '\0')
-            width += units_columns(parts->text[i]) + (width > 0 ? 2 : 0);
+        char *text = parts->text[by_weight[i]];
+        size_t more = units_columns(text) + (width > 0 ? 2 : 0);
+        if (width > 0 && width + more > room)
+            text[0] = '\0';
+        else
+            width += text[0] != '\0' ? more : 0;
     }
-    return width;
-}
-
-static void narrow(struct parts *parts, size_t room, const struct live_view *view)
-{
-    for (unsigned i = 0; i < sizeof expendable / sizeof *expendable; i++) {
-        if (parts_width(parts) <= room)
-            return;
-        parts->text[expendable[i]][0] = '\0';
-    }
-    if (parts_width(parts) > room && view->errors == 0)
-        parts->text[PART_ERRORS][0] = '\0';
 }
 
 /* Adds `text`, as much of it as fits into `*room` columns. */
@@ -214,7 +208,7 @@ size_t live_text(char buf[LIVE_TEXT], const struct live_view *view, unsigned col
     struct parts parts;
     size_t used = 0, all = columns > 1 ? columns - 1 : 0, room = all;
     fill(&parts, view, style->utf8);
-    narrow(&parts, room, view);
+    narrow(&parts, room);
     buf[0] = '\0';
     for (unsigned i = 0; i < PART_COUNT; i++) {
         const char *colour = style->colour ? parts.colour[i] : NULL;

@@ -151,6 +151,10 @@ START_TEST(narrow)
         if (columns >= 110)
             ck_assert_ptr_nonnull(strstr(line, "█"));
     }
+    v.late = 0;
+    ck_assert_str_eq(text(&v, 80, &utf8), "4.6 s of 10 s  50.0 k/s of 50.0 k/s  p50 221 µs  "
+                                          "p99 290 µs  0 errors");
+    v.late = 5000;
     v.errors = 7;
     ck_assert_str_eq(text(&v, 40, &utf8), "5,000 late, oldest 100 ms  7 errors");
     ck_assert_str_eq(text(&v, 60, &utf8), "4.6 s of 10 s  5,000 late, oldest 100 ms  7 errors");

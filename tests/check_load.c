@@ -67,11 +67,29 @@ START_TEST(odd_counts)
 }
 END_TEST
 
+/* The intervals follow one another, from the beginning on, and hold every frame that was sent. */
+static void intervals_agree(const struct load *load)
+{
+    const json_t *intervals = json_object_get(load->json, "intervals"), *interval;
+    json_int_t sent = 0, until_us = 0;
+    size_t i;
+    json_array_foreach(intervals, i, interval)
+    {
+        ck_assert_int_eq(json_integer_value(json_object_get(interval, "from_us")), until_us);
+        until_us = json_integer_value(json_object_get(interval, "to_us"));
+        sent += json_integer_value(json_object_get(interval, "sent"));
+    }
+    ck_assert_int_eq(sent, load_number(load, "frames_sent"));
+}
+
 START_TEST(for_a_time)
 {
+    static const char *const threads[] = {"1", "2"};
     struct program *server = recording();
-    struct load load = load_run(server, "-c", "10", "-d", "300ms", "-s", "1K", NULL);
+    struct load load = load_run(server, "-c", "10", "-d", "300ms", "-s", "1K", "-i", "50ms", "-t",
+                                threads[_i], NULL);
     went_well(&load);
+    intervals_agree(&load);
     ck_assert_int_ge(load_number(&load, "measured_us"), 300000);
     ck_assert_int_gt(load_number(&load, "frames_sent"), 0);
     ck_assert_int_eq(load_number(&load, "frames_equal"), load_number(&load, "frames_sent"));
@@ -476,7 +494,7 @@ int main(void)
     }
     tcase_add_loop_test(closed, exact_count, 0, 4);
     tcase_add_loop_test(closed, odd_counts, 0, 4);
-    tcase_add_test(closed, for_a_time);
+    tcase_add_loop_test(closed, for_a_time, 0, 2);
     tcase_add_test(closed, omitted);
     tcase_add_loop_test(closed, held, 0, 2);
     tcase_add_loop_test(closed, held_for_a_time, 0, 3);
