@@ -130,15 +130,17 @@ static void drain_input(struct conn *c, size_t n)
 static size_t pump_simple(struct conn *c, const uint8_t *bytes, size_t n)
 {
     const struct frame_codec *codec = &c->config->codec;
+    void (*frame)(struct conn *, const uint8_t *, size_t) = c->owner->frame;
     size_t used = 0, total;
 
     c->changed = false;
     while (!c->changed && frame_simple_find(codec, bytes + used, n - used, &total)) {
         const uint8_t *body = bytes + used + codec->width;
+        if (c->life.accepted++ == 0) {
+            stamp_first(c);
+        }
         used += total;
-        c->life.accepted++;
-        stamp_first(c);
-        c->owner->frame(c, body, total - codec->width);
+        frame(c, body, total - codec->width);
     }
     return used;
 }
@@ -387,7 +389,8 @@ struct conn *conn_new(struct loop *loop, const struct conn_config *config,
     c->first_in = config->codec.first != NULL && config->side == SIDE_SERVER;
     c->first_out = config->codec.first != NULL && config->side == SIDE_CLIENT;
     c->sent_told = true;
-    c->simple = frame_is_simple(&config->codec) && !config->trace && !log_on(LOG_LEVEL_CALL);
+    c->simple = config->fast && frame_is_simple(&config->codec) && !config->trace &&
+                !log_on(LOG_LEVEL_CALL);
     life_init(&c->life, config->side, queue_us);
     if (config->path != NULL) {
         life_set_path(&c->life, config->path);

@@ -69,8 +69,7 @@ static void fastio_free(void *thing)
     free(f);
 }
 
-/* Made when the loop first needs it. NULL: no memory. */
-static struct fastio *fastio_of(struct loop *loop)
+bool fastio_is_there(struct loop *loop)
 {
     struct fastio *f = loop_attached(loop);
     if (f == NULL) {
@@ -84,20 +83,20 @@ static struct fastio *fastio_of(struct loop *loop)
             loop_attach(loop, f, fastio_free);
         }
     }
-    return f;
+    return f != NULL;
 }
 
 struct transport_lease *fastio_lease(struct loop *loop)
 {
-    struct fastio *f = fastio_of(loop);
-    struct transport_lease *lease = f == NULL ? NULL : SLIST_FIRST(&f->pool);
+    struct fastio *f = loop_attached(loop);
+    struct transport_lease *lease = SLIST_FIRST(&f->pool);
 
     if (lease != NULL) {
         SLIST_REMOVE_HEAD(&f->pool, link);
         f->pooled--;
         return lease;
     }
-    lease = f == NULL ? NULL : transport_lease_new(loop, -1);
+    lease = transport_lease_new(loop, -1);
     if (lease != NULL) {
         /* Only we put anything in. */
         evbuffer_unfreeze(bufferevent_get_input(lease->bev), 0);
@@ -280,16 +279,13 @@ static bool is_held(const struct fastio *f, const uint8_t *body, size_t n)
 
 static int fast_send(struct transport *t, const struct transport_bytes *bytes)
 {
-    struct fastio *f = fastio_of(t->loop);
+    struct fastio *f = loop_attached(t->loop);
     size_t n = bytes->body_length, total = bytes->head_length + n + bytes->tail_length;
     bool long_body = n >= IN_PLACE_LEAST;
-    bool stays = long_body && f != NULL && (bytes->body_lasts || is_held(f, bytes->body, n));
+    bool stays = long_body && (bytes->body_lasts || is_held(f, bytes->body, n));
     bool at_once = !stays && total > GATHER_BYTES; /* from where it is, now */
     size_t copied = stays || at_once ? total - n : total;
 
-    if (f == NULL) {
-        return ERR_MEMORY;
-    }
     if (f->gather.sender != NULL &&
         (f->gather.sender != t || (size_t)(f->gather.end - f->gather.at) < copied ||
          f->part_count + 3 > PARTS_MOST || t->gathered + total > GATHER_MOST)) {
@@ -349,8 +345,8 @@ static void flush_later(struct reapable *later)
 
 void transport_hold(struct transport *t, const void *bytes, size_t n)
 {
-    struct fastio *f = t->fast ? fastio_of(t->loop) : NULL;
-    if (f != NULL) {
+    struct fastio *f = loop_attached(t->loop);
+    if (t->fast) {
         f->held = bytes;
         f->held_end = f->held + n;
     }
@@ -358,8 +354,8 @@ void transport_hold(struct transport *t, const void *bytes, size_t n)
 
 void transport_release(struct transport *t)
 {
-    struct fastio *f = t->fast ? loop_attached(t->loop) : NULL;
-    if (f != NULL) {
+    struct fastio *f = loop_attached(t->loop);
+    if (t->fast) {
         f->held = f->held_end = NULL;
         if (f->lies_outside) {
             flush(f);
@@ -479,15 +475,12 @@ static void serve(struct fastio *f, struct transport *t)
 static void ready(struct watch *watch)
 {
     struct transport *t = (struct transport *)((char *)watch - offsetof(struct transport, watch));
-    struct fastio *f = fastio_of(t->loop);
+    struct fastio *f = loop_attached(t->loop);
 
     if (!t->reading) {
         loop_unwatch(t->loop, t->fd);
         t->watched = false;
         return;
-    }
-    if (f == NULL) {
-        return; /* tried again: the watch is level-triggered */
     }
     f->serving = t;
     if (f->gather.sender == NULL && !t->backlog && !t->failed) {
@@ -514,7 +507,7 @@ static void fast_close(struct transport *t, bool reset)
 {
     struct fastio *f = loop_attached(t->loop);
 
-    if (f != NULL && f->gather.sender == t) {
+    if (f->gather.sender == t) {
         empty(f);
     }
     if (t->lease != NULL) {

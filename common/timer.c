@@ -20,8 +20,7 @@ static void readable(evutil_socket_t fd, short what, void *arg)
         timer_unset(timer);
 }
 
-int timer_init(struct timer *timer, struct event_base *base, void (*passed)(void *arg),
-                    void *arg)
+int timer_init(struct timer *timer, struct event_base *base, void (*passed)(void *arg), void *arg)
 {
     timer->passed = passed;
     timer->arg = arg;

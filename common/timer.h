@@ -18,8 +18,7 @@ struct timer {
 
 /* `passed` runs with `arg` each time the timer passes, never too early. 0, ERR_MEMORY, or
  * ERR_SYSTEM (errno: no descriptor is left). */
-int timer_init(struct timer *timer, struct event_base *base, void (*passed)(void *arg),
-                    void *arg);
+int timer_init(struct timer *timer, struct event_base *base, void (*passed)(void *arg), void *arg);
 void timer_fini(struct timer *timer);
 
 /* Passes once at this time of the monotonic clock, or at once if that has gone by. */

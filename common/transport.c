@@ -121,11 +121,11 @@ int transport_init(struct transport *t, struct loop *loop, int fd, bool fast)
     become(t, loop, fd, fast);
     if (!fast) {
         t->lease = transport_lease_new(loop, fd);
-        if (t->lease == NULL) {
-            close(fd);
-            *t = (struct transport){.fd = -1};
-            return ERR_MEMORY;
-        }
+    }
+    if (fast ? !fastio_is_there(loop) : t->lease == NULL) {
+        close(fd);
+        *t = (struct transport){.fd = -1};
+        return ERR_MEMORY;
     }
     return 0;
 }
@@ -150,7 +150,11 @@ int transport_connect(struct transport *t, struct loop *loop, int fd, bool fast,
                       void (*connected)(struct transport *t, int error))
 {
     become(t, loop, fd, fast);
-    t->lease = fast ? fastio_lease(loop) : transport_lease_new(loop, -1);
+    if (!fast) {
+        t->lease = transport_lease_new(loop, -1);
+    } else if (fastio_is_there(loop)) {
+        t->lease = fastio_lease(loop);
+    }
     if (t->lease == NULL) {
         t->backlog = false;
     }

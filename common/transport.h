@@ -103,8 +103,8 @@ int transport_read(struct transport *t, bool on);
 /* Appends to the output: sent at the latest when the callbacks under way have returned; an error
  * comes as an event. 0 or ERR_MEMORY. */
 int transport_send(struct transport *t, const struct transport_bytes *bytes);
-/* Where the next `n` bytes of this transport's output may be put directly (what follows is
- * transport_took), or NULL: transport_send. */
+/* Fast only: where the next `n` bytes of this transport's output may be put directly (what follows
+ * is transport_took), or NULL: transport_send. */
 struct transport_gather { /* what fastio attaches to the loop begins with this */
     struct transport *sender;
     uint8_t *at, *end;
@@ -112,10 +112,7 @@ struct transport_gather { /* what fastio attaches to the loop begins with this *
 static inline uint8_t *transport_room(const struct transport *t, size_t n)
 {
     const struct transport_gather *gather = loop_attached(t->loop);
-    return t->fast && gather != NULL && gather->sender == t &&
-                   (size_t)(gather->end - gather->at) >= n
-               ? gather->at
-               : NULL;
+    return gather->sender == t && (size_t)(gather->end - gather->at) >= n ? gather->at : NULL;
 }
 static inline void transport_took(struct transport *t, size_t n)
 {

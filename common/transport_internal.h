@@ -17,8 +17,10 @@ int transport_append(struct transport_lease *lease, const struct transport_bytes
 /* Closes the descriptor, by RST if asked. */
 void transport_close_fd(int fd, bool reset);
 
-/* fastio.c. The lease of a fresh connect; of one that is connected and empty, given back. */
+/* fastio.c. Makes what the loop needs for fast transports, if it is not there: false, no memory. No
+ * fast transport is without. */
+bool fastio_is_there(struct loop *loop);
+/* The lease of a fresh connect. NULL: no memory. */
 struct transport_lease *fastio_lease(struct loop *loop);
-void fastio_give(struct loop *loop, struct transport_lease *lease);
 
 #endif

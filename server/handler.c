@@ -42,12 +42,14 @@ static int send_failed(struct conn *conn, int result, size_t n, const struct err
     return result;
 }
 
-int handler_send(struct conn *conn, const uint8_t *body, size_t n)
+int handler_send_failed(struct conn *conn, int result, const uint8_t *body, size_t n)
 {
     struct error e;
-    int result = conn_send(conn, body, n, &e);
 
-    return result == 0 ? 0 : send_failed(conn, result, n, &e);
+    /* What cannot be framed sent nothing: the same again gives the words. */
+    if (result == ERR_FRAME_BAD || result == ERR_FRAME_TOO_LARGE)
+        result = conn_send(conn, body, n, &e);
+    return send_failed(conn, result, n, &e);
 }
 
 int handler_send_lent(struct conn *conn, const uint8_t *begin, size_t begin_length,

@@ -48,7 +48,12 @@ void *handler_state(const struct conn *conn);
 
 /* Sends a frame, or ends the connection: by `handler` where the body cannot be framed, by `memory`
  * where there is none. Result 0, or what conn_send said. */
-int handler_send(struct conn *conn, const uint8_t *body, size_t n);
+int handler_send_failed(struct conn *conn, int result, const uint8_t *body, size_t n);
+static inline int handler_send(struct conn *conn, const uint8_t *body, size_t n)
+{
+    int result = conn_send(conn, body, n, NULL);
+    return result == 0 ? 0 : handler_send_failed(conn, result, body, n);
+}
 /* The same with conn_send_lent. */
 int handler_send_lent(struct conn *conn, const uint8_t *begin, size_t begin_length,
                       const uint8_t *rest, size_t rest_length);
