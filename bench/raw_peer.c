@@ -274,6 +274,8 @@ static void peer_read(uint32_t i)
         peer_ended(i, n);
         return;
     }
+    if (run.asked->rate > 0)
+        run.now_ns = raw_ns(); /* others were read in this turn before */
     if (run.asked->mode == DRIVE_RECEIVE)
         take_stream(peer, scratch, (uint32_t)n);
     else

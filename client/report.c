@@ -102,6 +102,9 @@ static void try_reply_timeout(const struct life *life, const struct client_confi
     bool load = config->options->load;
     if (life_frames_in(life) > 0)
         its_log(life, e, "the peer stopped answering, or needs a longer --reply-timeout");
+    else if (is_acked_known(life) && acked_bytes(life) == 0 && life->bytes_out > 0)
+        error_mend(e, "the peer's system takes nothing: on it, ss -ltn (Recv-Q > Send-Q: accept "
+                      "queue full); else the way to it is gone");
     else if (life->bytes_in > 0)
         error_mend(e,
                    "-F: what came back is no whole frame of %s (--frame list; -x); or "

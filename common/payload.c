@@ -12,6 +12,7 @@
 #define DIGITS 16      /* of a stamp: the connection's and the frame's number, in hex */
 #define NUMBER_BITS 40 /* of these, the frame's */
 #define EACH_BYTE UINT64_C(0x0101010101010101)
+#define EACH_PAIR UINT64_C(0x0001000100010001)
 #define PLACES 4096    /* where in the pattern a body's rest may begin */
 #define PLACE_SHIFT 52 /* so many of a product's upper bits are a place */
 #define PLACE_FACTOR 0x9e3779b97f4a7c15u
@@ -102,8 +103,8 @@ static void choose_digits(struct payload *payload)
 {
     const char *digits = digits_for(payload->codec);
 
-    payload->zero = EACH_BYTE * (uint8_t)digits[0];
-    payload->gap = (uint64_t)(digits[10] - digits[0] - 10);
+    payload->zero = (uint8_t)digits[0];
+    payload->gap = (uint8_t)(digits[10] - digits[0] - 10);
 }
 
 static uint8_t *make_pattern(const struct frame_codec *codec, size_t length)
@@ -125,26 +126,33 @@ static uint8_t *make_pattern(const struct frame_codec *codec, size_t length)
     return pattern;
 }
 
-/* Eight digits, the highest first in memory: half a byte of `number` to each byte, all at once. */
-static inline uint64_t eight_digits(const struct payload *payload, uint32_t number)
-{
-    uint64_t digits = number;
+/* Sixteen digits as they stand in memory, made all at once: in vectors of what each half of them
+ * comes from. They are stored at once, too: who loads two stores as one has to wait for them. */
+typedef uint64_t stamp_digits __attribute__((vector_size(DIGITS)));
 
-    digits = (digits | digits << 16) & UINT64_C(0x0000ffff0000ffff);
-    digits = (digits | digits << 8) & UINT64_C(0x00ff00ff00ff00ff);
-    digits = (digits | digits << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    uint64_t above_nine = (digits + EACH_BYTE * 6) >> 4 & EACH_BYTE;
-    return htobe64(digits + payload->zero + above_nine * payload->gap);
+static inline stamp_digits each_byte(uint64_t byte)
+{
+    return (stamp_digits){EACH_BYTE * byte, EACH_BYTE * byte};
 }
 
-/* Sixteen digits as they stand in memory: the upper eight, the lower eight. One vector, so that it
- * is stored at once: who loads two stores as one has to wait for them. */
-typedef uint64_t stamp_digits __attribute__((vector_size(DIGITS)));
+static inline stamp_digits each_pair(uint64_t pair)
+{
+    return (stamp_digits){EACH_PAIR * pair, EACH_PAIR * pair};
+}
 
 static inline stamp_digits stamp_of(const struct payload *payload, uint64_t key)
 {
-    return (stamp_digits){eight_digits(payload, (uint32_t)(key >> 32)),
-                          eight_digits(payload, (uint32_t)key)};
+    const stamp_digits apart = {UINT64_C(0x0000ffff0000ffff), UINT64_C(0x0000ffff0000ffff)};
+    /* The highest byte first, each in a pair of bytes: its upper half and its lower half. */
+    stamp_digits digits = {__builtin_bswap32((uint32_t)(key >> 32)),
+                           __builtin_bswap32((uint32_t)key)};
+    digits = (digits | digits << 16) & apart;
+    digits = (digits | digits << 8) & each_pair(0xff);
+    digits = (digits >> 4 & each_pair(0xf)) | (digits & each_pair(0xf)) << 8;
+    stamp_digits above_nine = (digits + each_byte(6)) >> 4 & each_byte(1);
+    digits +=
+        each_byte(payload->zero) + (((above_nine << 8) - above_nine) & each_byte(payload->gap));
+    return (stamp_digits){htole64(digits[0]), htole64(digits[1])};
 }
 
 static inline uint64_t key_of(uint64_t connection, uint64_t number)

@@ -17,9 +17,8 @@ struct payload {
     /* made */
     uint8_t head[FRAME_HEAD_MAX]; /* the codec's header, where a body includes it */
     size_t head_length, digits, rest_length;
-    uint64_t zero; /* the digit 0, in each byte */
-    uint64_t
-        gap; /* how far the digit 10 is from where it would be if all were next to each other */
+    uint8_t zero; /* the digit 0 */
+    uint8_t gap; /* how far the digit 10 is from where it would be if all were next to each other */
     /* read */
     struct payload_piece *pieces; /* owned; NULL: made */
     size_t count;

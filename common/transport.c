@@ -48,17 +48,54 @@ void transport_lease_free(struct transport_lease *lease)
     free(lease);
 }
 
+static void free_few(const void *bytes, size_t n, void *copy)
+{
+    (void)bytes;
+    (void)n;
+    free(copy);
+}
+
+/* A few bytes next to a lent body: evbuffer_add would take a chain as long as that body for them.
+ */
+static int append_few(struct evbuffer *out, const void *bytes, size_t n)
+{
+    void *copy = n > 0 ? malloc(n) : NULL;
+
+    if (copy == NULL) {
+        return n > 0 ? -1 : 0;
+    }
+    memcpy(copy, bytes, n);
+    if (evbuffer_add_reference(out, copy, n, free_few, copy) < 0) {
+        free(copy);
+        return -1;
+    }
+    return 0;
+}
+
+static int append_lent(struct evbuffer *out, const struct transport_bytes *bytes)
+{
+    int failed = append_few(out, bytes->head, bytes->head_length);
+
+    failed |= evbuffer_add_reference(out, bytes->body, bytes->body_length, NULL, NULL);
+    failed |= append_few(out, bytes->tail, bytes->tail_length);
+    return failed;
+}
+
+static int append_copied(struct evbuffer *out, const struct transport_bytes *bytes)
+{
+    int failed = evbuffer_expand(out, bytes->head_length + bytes->body_length + bytes->tail_length);
+
+    failed |= evbuffer_add(out, bytes->head, bytes->head_length);
+    failed |= evbuffer_add(out, bytes->body, bytes->body_length);
+    failed |= evbuffer_add(out, bytes->tail, bytes->tail_length);
+    return failed;
+}
+
 int transport_append(struct transport_lease *lease, const struct transport_bytes *bytes)
 {
     struct evbuffer *out = bufferevent_get_output(lease->bev);
-    size_t copied = bytes->head_length + bytes->tail_length;
-    int failed = evbuffer_expand(out, bytes->body_lasts ? copied : copied + bytes->body_length);
+    int failed = bytes->body_lasts ? append_lent(out, bytes) : append_copied(out, bytes);
 
-    failed |= evbuffer_add(out, bytes->head, bytes->head_length);
-    failed |= bytes->body_lasts
-                  ? evbuffer_add_reference(out, bytes->body, bytes->body_length, NULL, NULL)
-                  : evbuffer_add(out, bytes->body, bytes->body_length);
-    failed |= evbuffer_add(out, bytes->tail, bytes->tail_length);
     return failed != 0 ? ERR_MEMORY : 0;
 }
 
