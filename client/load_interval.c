@@ -287,7 +287,8 @@ int load_live_begin(struct load *load)
 {
     static const struct timeval every = {.tv_usec = LOAD_LIVE_US};
 
-    load->live = live_new(&load->plan.shape);
+    if (!load->config->options->quiet)
+        load->live = live_new(&load->plan.shape);
     if (load->live == NULL)
         return 0;
     load->live_timer = event_new(loop_base(load->loop), -1, EV_PERSIST, draw, load);

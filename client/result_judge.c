@@ -168,7 +168,9 @@ static void frames_ok(struct result *result)
                         units_plural(all, sizeof all, result->sent, "frame"));
         break;
     case EXPECT_ANY:
-        result_evidence(result, "%s of %s answered", units_text_count(n, result->replies),
+        result_evidence(result,
+                        result->replies > result->sent ? "%s replies to %s" : "%s of %s answered",
+                        units_text_count(n, result->replies),
                         units_plural(all, sizeof all, result->sent, "frame"));
         break;
     case EXPECT_NONE:

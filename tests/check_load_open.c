@@ -281,12 +281,12 @@ struct terminal {
 };
 
 static struct program *load_at_terminal(struct terminal *terminal, const struct program *server,
-                                        const char *duration)
+                                        const char *duration, const char *option)
 {
     int theirs;
     struct winsize size = {.ws_row = 24, .ws_col = 120};
-    const char *arguments[] = {"--load",          "-r", "2k", "-d", duration, "-J", "127.0.0.1",
-                               server->port_text, NULL};
+    const char *arguments[] = {"--load",          "-r",   "2k", "-d", duration, "-J", "127.0.0.1",
+                               server->port_text, option, NULL};
     setenv("TERM", "xterm", 1);
     setenv("NO_COLOR", "1", 1);
     setenv("LC_ALL", "C.UTF-8", 1);
@@ -320,7 +320,7 @@ START_TEST(live_line)
 {
     static struct terminal t;
     struct program *server = pair_server("-q", NULL);
-    struct program *client = load_at_terminal(&t, server, "400ms");
+    struct program *client = load_at_terminal(&t, server, "400ms", NULL);
     read_until(&t, " s of 0.4 s  10 open  ");
     read_until(&t, " of 2.00 k/s  p50 ");
     read_until(&t, "  0 errors\33[K");
@@ -334,12 +334,26 @@ START_TEST(live_line)
 }
 END_TEST
 
+START_TEST(no_live_line)
+{
+    static struct terminal t;
+    struct program *server = pair_server("-q", NULL);
+    struct program *client = load_at_terminal(&t, server, "300ms", "-q");
+    read_until(&t, NULL);
+    ck_assert_str_eq(t.said, "");
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    load_free(&load);
+    close(t.ours);
+}
+END_TEST
+
 /* A server that has stopped shows as frames that are late, with no percentiles beside them. */
 START_TEST(live_line_of_a_stall)
 {
     static struct terminal t;
     struct program *server = pair_server("-q", NULL);
-    struct program *client = load_at_terminal(&t, server, "1h");
+    struct program *client = load_at_terminal(&t, server, "1h", NULL);
     read_until(&t, "  10 open  ");
     pair_signal(server, SIGSTOP);
     const char *late = read_until(&t, " late, oldest ");
@@ -377,6 +391,7 @@ int main(void)
     tcase_add_test(signals, interrupted_early);
     tcase_add_test(printed, form);
     tcase_add_test(printed, live_line);
+    tcase_add_test(printed, no_live_line);
     tcase_add_test(printed, live_line_of_a_stall);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
