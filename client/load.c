@@ -130,7 +130,7 @@ static void connect_all(struct load *load)
 {
     load->phase = LOAD_CONNECTING;
     load->first_connect_us = clock_us();
-    post_all(load, load_worker_connect);
+    post_all(load, load_admit_all);
 }
 
 static void resolved(void *arg, int code, int error, struct addrinfo *list)

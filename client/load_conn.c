@@ -219,7 +219,7 @@ static void on_peer_done(struct conn *conn)
     if (slot->in_flight > 0)
         conn_fail(conn, FATE_UNANSWERED, "the peer's FIN came after %s of ours; %s unanswered",
                   sent, units_plural(owed, sizeof owed, slot->in_flight, "frame"));
-    else if (worker->load->plan.sends && !worker->sent_all)
+    else if (worker->load->plan.sends && !worker->sent_all && slot->sent < load_send_limit(slot))
         conn_fail(conn, FATE_UNANSWERED, "the peer's FIN came after %s of ours, with more to send",
                   sent);
 }
@@ -236,7 +236,7 @@ static void after_life(struct load_slot *slot, const struct life *life)
     worker->live--;
     worker->open -= was_open;
     if (again) {
-        load_worker_queue(slot);
+        load_admit_queue(slot);
     } else {
         slot->state = SLOT_GONE;
         load_send_forgo(slot);

@@ -1,8 +1,9 @@
 /* load_internal: what the parts of a load share; for these only: load_plan.c (what was asked for),
- * load.c (the run, main thread), load_worker.c (a thread's connections), load_conn.c (one of them),
- * load_frame.c (the path of a frame), load_send.c (when frames are due), load_interval.c (figures
- * while it runs), load_end.c (the result). Threads: a worker and all in it are its thread's; across
- * threads go letters of the loops, and the two numbers marked atomic. */
+ * load.c (the run, main thread), load_worker.c (a thread's connections), load_admit.c (which of
+ * them connect), load_slots.c (their memory), load_conn.c (one of them), load_frame.c (the path of
+ * a frame), load_send.c (when frames are due), load_interval.c (figures while it runs), load_end.c
+ * (the result). Threads: a worker and all in it are its thread's; across threads go letters of the
+ * loops, and the two numbers marked atomic. */
 #ifndef SYNFIN_LOAD_INTERNAL_H
 #define SYNFIN_LOAD_INTERNAL_H
 
@@ -182,8 +183,9 @@ struct load {
     size_t interval_room;
     struct live *live;
     struct event *live_timer;
-    struct result_interval drawn; /* what the live line has not shown */
-    struct histogram *drawn_trips;
+    struct result_interval drawn;                 /* what the live line has not shown */
+    struct histogram *drawn_trips, *drawn_before; /* owned: of this half second, of the last one */
+    unsigned drawn_times;                         /* in this half second */
 };
 
 /* load_plan.c: from the options. 0, or a negative enum err with `e`. */
@@ -196,20 +198,29 @@ int load_plan_descriptors(struct load *load, struct error *e);
 int load_worker_init(struct load_worker *worker, struct load *load, unsigned number,
                      struct error *e);
 void load_worker_fini(struct load_worker *worker);
-/* Letters to a worker: begin to connect; the clock will start; send no more; the same, and do not
+/* Letters to a worker: the clock will start; send no more; the same, and do not
  * wait for connections under way; cut all. */
-void load_worker_connect(void *worker);
 void load_worker_measure(void *worker);
 void load_worker_stop(void *worker);
 void load_worker_give_up(void *worker);
 void load_worker_cut(void *worker);
-/* A slot that waits for its turn to connect again. */
-void load_worker_queue(struct load_slot *slot);
 /* Does what has become due: lets slots dial, as far as --connecting and --connect-rate allow; tells
  * the main loop when all are up, and when none is left. */
 void load_worker_look(struct load_worker *worker);
 /* Bytes on the wire so far; either may be NULL. */
 void load_worker_bytes(const struct load_worker *worker, uint64_t *in, uint64_t *out);
+
+/* load_admit.c: a letter to a worker: begin to connect. */
+void load_admit_all(void *worker);
+/* Lets the worker's next slots dial, as far as they may. */
+void load_admit(void *worker);
+/* The slot waits for its turn; none that waits will get one. */
+void load_admit_queue(struct load_slot *slot);
+void load_admit_nobody(struct load_worker *worker);
+
+/* load_slots.c: the worker's blocks, by its count. 0 or ERR_MEMORY. */
+int load_slots_make(struct load_worker *worker);
+void load_slots_free(struct load_worker *worker);
 
 /* load.c: letters of the workers to the main loop. */
 void load_worker_up(void *load);

@@ -9,8 +9,6 @@
 
 #include "clock.h"
 
-#define CATCH_UP_NS 10000000
-
 static const struct timespec a_while = {.tv_nsec = 10000000};
 
 static uint64_t cpu_ns(clockid_t whose)
@@ -26,79 +24,7 @@ static void post(struct load_worker *worker, void (*fn)(void *load))
         nanosleep(&a_while, NULL); /* without memory for a letter there is nothing better */
 }
 
-/* --- connecting --- */
-
-void load_worker_queue(struct load_slot *slot)
-{
-    struct load_worker *worker = load_slot_worker(slot);
-
-    slot->state = SLOT_WAITING;
-    slot->next = NULL;
-    *worker->last_waiting = slot;
-    worker->last_waiting = &slot->next;
-}
-
-static struct load_slot *next_waiting(struct load_worker *worker)
-{
-    struct load_slot *slot = worker->first_waiting;
-
-    worker->first_waiting = slot->next;
-    if (worker->first_waiting == NULL)
-        worker->last_waiting = &worker->first_waiting;
-    return slot;
-}
-
-/* Whether --connect-rate lets this worker's next connection go; if not, the timer is set. What was
- * missed for want of a place is not made up for, but for CATCH_UP_NS of it, so that a late timer
- * does not lower the rate. */
-static bool rate_allows(struct load_worker *worker)
-{
-    uint64_t rate = worker->load->plan.shape.connect_rate, now_ns;
-
-    if (rate == 0)
-        return true;
-    now_ns = clock_ns();
-    if (worker->connect_due_ns > now_ns) {
-        timer_set(&worker->connect_timer, worker->connect_due_ns);
-        return false;
-    }
-    if (worker->connect_due_ns + CATCH_UP_NS < now_ns)
-        worker->connect_due_ns = now_ns - CATCH_UP_NS;
-    worker->connect_due_ns += worker->cursor.stride * 1000000000 / rate;
-    return true;
-}
-
-static void admit(struct load_worker *worker)
-{
-    while (worker->first_waiting != NULL && worker->on_their_way < worker->on_their_way_most &&
-           rate_allows(worker))
-        load_conn_dial(next_waiting(worker));
-}
-
-static void connect_due(void *arg)
-{
-    admit(arg);
-}
-
-void load_worker_connect(void *arg)
-{
-    struct load_worker *worker = arg;
-
-    uint64_t rate = worker->load->plan.shape.connect_rate;
-
-    worker->connect_due_ns = clock_ns() + (rate > 0 ? worker->number * 1000000000 / rate : 0);
-    for (uint32_t i = 0; i < worker->count && !worker->stopping; i++)
-        load_worker_queue(load_slot_at(worker, i));
-    load_worker_look(worker);
-}
-
 /* --- the end of sending, and of all --- */
-
-static void give_up_waiting(struct load_worker *worker)
-{
-    while (worker->first_waiting != NULL)
-        next_waiting(worker)->state = SLOT_GONE;
-}
 
 static void await_replies(struct load_worker *worker);
 
@@ -178,7 +104,7 @@ void load_worker_stop(void *arg)
         return;
     worker->stopping = true;
     end_sending(worker);
-    give_up_waiting(worker);
+    load_admit_nobody(worker);
     timer_unset(&worker->connect_timer);
     timer_unset(&worker->end_timer);
     for (uint32_t i = 0; i < worker->count; i++)
@@ -234,7 +160,7 @@ static void finish(struct load_worker *worker)
 void load_worker_look(struct load_worker *worker)
 {
     if (!worker->stopping)
-        admit(worker);
+        load_admit(worker);
     if (!worker->up_told && worker->first_waiting == NULL && worker->on_their_way == 0) {
         worker->up_told = true;
         post(worker, load_worker_up);
@@ -345,35 +271,10 @@ void load_worker_measure(void *arg)
 
 /* --- making one --- */
 
-static uint64_t block_count(const struct load_worker *worker)
-{
-    return (worker->count + LOAD_BLOCK_SLOTS - 1) / LOAD_BLOCK_SLOTS;
-}
-
-static int make_blocks(struct load_worker *worker)
-{
-    uint64_t count = block_count(worker);
-
-    worker->blocks = calloc(count, sizeof(struct load_block *));
-    for (uint64_t i = 0; worker->blocks != NULL && i < count; i++) {
-        uint64_t first = i * LOAD_BLOCK_SLOTS, left = worker->count - first;
-        size_t slots = left < LOAD_BLOCK_SLOTS ? left : LOAD_BLOCK_SLOTS;
-        struct load_block *block = aligned_alloc(LOAD_BLOCK_BYTES, LOAD_BLOCK_BYTES);
-        if (block == NULL)
-            return ERR_MEMORY;
-        /* What holds no slot is not touched, and takes no memory. */
-        memset(block, 0, sizeof *block + slots * sizeof *block->slots);
-        block->worker = worker;
-        block->first = first;
-        worker->blocks[i] = block;
-    }
-    return worker->blocks == NULL ? ERR_MEMORY : 0;
-}
-
 static int make_timers(struct load_worker *worker)
 {
     struct event_base *base = loop_base(worker->loop);
-    int result = timer_init(&worker->connect_timer, base, connect_due, worker);
+    int result = timer_init(&worker->connect_timer, base, load_admit, worker);
 
     if (result == 0)
         result = timer_init(&worker->send_timer, base, send_due, worker);
@@ -434,7 +335,7 @@ int load_worker_init(struct load_worker *worker, struct load *load, unsigned num
     if (worker->loop == NULL)
         return ERR_SYSTEM;
     loop_busy_poll(worker->loop, load->config->options->busy_poll_us);
-    if (make_blocks(worker) < 0 || make_timers(worker) < 0 || make_figures(worker) < 0) {
+    if (load_slots_make(worker) < 0 || make_timers(worker) < 0 || make_figures(worker) < 0) {
         error_what(e, "out of memory for %u connections", (unsigned)worker->count);
         return ERR_MEMORY;
     }
@@ -448,9 +349,7 @@ void load_worker_fini(struct load_worker *worker)
     timer_fini(&worker->send_timer);
     timer_fini(&worker->tick_timer);
     timer_fini(&worker->end_timer);
-    for (uint64_t i = 0; worker->blocks != NULL && i < block_count(worker); i++)
-        free(worker->blocks[i]);
-    free(worker->blocks);
+    load_slots_free(worker);
     free(worker->body);
     free(worker->round_trip);
     result_fini(&worker->result);
