@@ -31,7 +31,7 @@ void live_free(struct live *live);
 void live_connecting(struct live *live, uint64_t up, uint64_t failed, uint64_t elapsed_us);
 /* While it measures: what came since the last call, however long ago (not only each --interval).
  * The times are since the clock started, `sent`, `replies` and `errors` are those from from_us to
- * to_us, the rest is as in struct result_interval. */
+ * to_us, the percentiles may be of a longer time; the rest is as in struct result_interval. */
 void live_interval(struct live *live, const struct result_interval *interval);
 /* After it: frames that are owed a reply, and connections that are not closed yet. */
 void live_draining(struct live *live, uint64_t owed, uint64_t open);

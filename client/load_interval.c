@@ -223,6 +223,7 @@ void load_intervals_free(struct load *load)
         free(load->open_intervals[i].trips);
     free(load->open_intervals);
     free(load->drawn_trips);
+    free(load->drawn_before);
 }
 
 /* --- the live line --- */
@@ -236,18 +237,35 @@ static void add_to_drawn(struct load *load, const struct load_slice *slice)
     merge_trips(&load->drawn_trips, slice->round_trip);
 }
 
+/* Those of the last half second to second: a tenth has too few frames for a p99 at usual rates. */
+static void tell_drawn_percentiles(struct load *load)
+{
+    struct histogram *both = NULL;
+
+    if (load->drawn_before != NULL)
+        merge_trips(&both, load->drawn_before);
+    if (load->drawn_trips != NULL)
+        merge_trips(&both, load->drawn_trips);
+    tell_percentiles(&load->drawn, both);
+    free(both);
+    if (++load->drawn_times * LOAD_LIVE_US >= 500000) {
+        free(load->drawn_before);
+        load->drawn_before = load->drawn_trips;
+        load->drawn_trips = NULL;
+        load->drawn_times = 0;
+    }
+}
+
 static void draw_measuring(struct load *load)
 {
     struct result_interval *drawn = &load->drawn;
 
     if (drawn->to_us == drawn->from_us)
         return;
-    tell_percentiles(drawn, load->drawn_trips);
+    tell_drawn_percentiles(load);
     add_state(load, drawn);
     live_interval(load->live, drawn);
     *drawn = (struct result_interval){.from_us = drawn->to_us, .to_us = drawn->to_us};
-    if (load->drawn_trips != NULL)
-        histogram_clear(load->drawn_trips);
 }
 
 static void draw_draining(struct load *load)
