@@ -2,9 +2,11 @@
 #include "config.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "loop.h"
@@ -238,11 +240,105 @@ START_TEST(a_signal_after_the_loop_has_gone_is_ignored)
 }
 END_TEST
 
-int main(void)
+/* --- watches --- */
+
+static struct watch watch;
+static int pipe_fds[2];
+static unsigned readies;
+
+static void make_pipe(void)
 {
-    Suite *suite = suite_create("loop");
-    TCase *tcase = tcase_create("loop");
-    tcase_add_checked_fixture(tcase, begin, end);
+    ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+}
+
+static void write_byte(void)
+{
+    ck_assert_int_eq(write(pipe_fds[1], "x", 1), 1);
+}
+
+static void stop_loop(void *arg)
+{
+    loop_stop(arg);
+}
+
+static void third_time_stops(struct watch *which)
+{
+    ck_assert_ptr_eq(which, &watch);
+    if (++readies == 3) {
+        loop_unwatch(loop, pipe_fds[0]);
+        ck_assert_int_eq(loop_post(loop, stop_loop, loop), 0);
+    }
+}
+
+START_TEST(a_level_watch_comes_until_it_is_taken_off)
+{
+    make_pipe();
+    write_byte();
+    watch.ready = third_time_stops;
+    ck_assert_int_eq(loop_watch(loop, pipe_fds[0], &watch, WATCH_LEVEL, false), 0);
+    ck_assert_int_eq(loop_run(loop), 0);
+    ck_assert_uint_eq(readies, 3);
+}
+END_TEST
+
+static void count_and_stop(struct watch *which)
+{
+    (void)which;
+    readies++;
+    ck_assert_int_eq(loop_post(loop, stop_loop, loop), 0);
+}
+
+START_TEST(an_edge_watch_comes_once_a_change)
+{
+    make_pipe();
+    watch.ready = count_and_stop;
+    ck_assert_int_eq(loop_watch(loop, pipe_fds[0], &watch, WATCH_LEVEL, false), 0);
+    ck_assert_int_eq(loop_watch(loop, pipe_fds[0], &watch, WATCH_EDGE, true), 0);
+    for (unsigned i = 1; i <= 3; i++) {
+        write_byte();
+        ck_assert_int_eq(loop_run(loop), 0);
+        ck_assert_uint_eq(readies, i);
+    }
+}
+END_TEST
+
+START_TEST(a_watch_of_no_descriptor_is_an_error)
+{
+    ck_assert_int_eq(loop_watch(loop, -1, &watch, WATCH_LEVEL, false), ERR_SYSTEM);
+}
+END_TEST
+
+static struct reapable again;
+
+static void reap_again(struct reapable *reapable)
+{
+    loop_reap(loop, reapable);
+}
+
+/* What asks for the reaper again and again does not keep the loop from its descriptors. */
+START_TEST(the_reaper_lets_watches_have_their_turn)
+{
+    make_pipe();
+    again.reap = reap_again;
+    loop_reap(loop, &again);
+    write_byte();
+    watch.ready = count_and_stop;
+    ck_assert_int_eq(loop_watch(loop, pipe_fds[0], &watch, WATCH_LEVEL, false), 0);
+    ck_assert_int_eq(loop_run(loop), 0);
+    ck_assert_uint_ge(readies, 1);
+}
+END_TEST
+
+static void begin_busy(void)
+{
+    begin();
+    loop_busy_poll(loop, 500);
+}
+
+static void add_all(Suite *suite, const char *name, void (*begins)(void))
+{
+    TCase *tcase = tcase_create(name);
+    tcase_add_checked_fixture(tcase, begins, end);
     tcase_add_test(tcase, letters_of_each_thread_arrive_once_and_in_order);
     tcase_add_test(tcase, deadlines_of_different_lengths_pass_in_the_order_due);
     tcase_add_test(tcase, a_deadline_set_again_passes_once_and_later);
@@ -251,7 +347,18 @@ int main(void)
     tcase_add_test(tcase, the_reaper_runs_after_the_callback_and_in_order);
     tcase_add_test(tcase, a_signal_runs_its_function_in_the_loop);
     tcase_add_test(tcase, a_signal_after_the_loop_has_gone_is_ignored);
+    tcase_add_test(tcase, a_level_watch_comes_until_it_is_taken_off);
+    tcase_add_test(tcase, an_edge_watch_comes_once_a_change);
+    tcase_add_test(tcase, a_watch_of_no_descriptor_is_an_error);
+    tcase_add_test(tcase, the_reaper_lets_watches_have_their_turn);
     suite_add_tcase(suite, tcase);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("loop");
+    add_all(suite, "sleeping", begin);
+    add_all(suite, "spinning", begin_busy);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
