@@ -273,15 +273,14 @@ void load_worker_measure(void *arg)
 
 static int make_timers(struct load_worker *worker)
 {
-    struct event_base *base = loop_base(worker->loop);
-    int result = timer_init(&worker->connect_timer, base, load_admit, worker);
+    int result = timer_init(&worker->connect_timer, worker->loop, load_admit, worker);
 
     if (result == 0)
-        result = timer_init(&worker->send_timer, base, send_due, worker);
+        result = timer_init(&worker->send_timer, worker->loop, send_due, worker);
     if (result == 0)
-        result = timer_init(&worker->tick_timer, base, tick, worker);
+        result = timer_init(&worker->tick_timer, worker->loop, tick, worker);
     if (result == 0)
-        result = timer_init(&worker->end_timer, base, end_due, worker);
+        result = timer_init(&worker->end_timer, worker->loop, end_due, worker);
     return result;
 }
 

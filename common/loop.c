@@ -19,7 +19,7 @@
 #define READY_MOST 256     /* watches served in one go */
 #define READY_BUSY 2       /* more than so many at once: more may be ready by now */
 #define ROUNDS_MOST 16     /* before libevent's own events have their turn */
-#define TURN_US 20         /* how often a busy poll looks at what is not a watch */
+#define TURN_US 100        /* how often a busy poll looks at what is not a watch */
 
 struct letter {
     STAILQ_ENTRY(letter) link;
@@ -361,7 +361,7 @@ static bool make_events(struct loop *loop)
         event_new(loop->base, loop->watch_fd, EV_READ | EV_PERSIST, watches_ready, loop);
     return loop->mail_event != NULL && loop->reaper != NULL && loop->watch_event != NULL &&
            event_add(loop->mail_event, NULL) == 0 && event_add(loop->watch_event, NULL) == 0 &&
-           timer_init(&loop->timer, loop->base, timer_passed, loop) == 0;
+           timer_init(&loop->timer, loop, timer_passed, loop) == 0;
 }
 
 struct loop *loop_new(struct error *e)

@@ -2,60 +2,62 @@
 
 #include "timer.h"
 
+#include <stddef.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "err.h"
 
 /* The descriptor stays readable until the timer is set anew. */
-static void readable(evutil_socket_t fd, short what, void *arg)
+static void readable(struct watch *watch)
 {
-    struct timer *timer = arg;
+    struct timer *timer = (struct timer *)((char *)watch - offsetof(struct timer, watch));
 
-    (void)fd;
-    (void)what;
-    timer->set = false;
+    if (timer->at_ns == 0 || clock_ns() < timer->at_ns)
+        return; /* set anew or ended since the loop looked */
+    timer->at_ns = 0;
     timer->passed(timer->arg);
-    if (!timer->set)
+    if (timer->at_ns == 0 && timer->fd >= 0)
         timer_unset(timer);
 }
 
-int timer_init(struct timer *timer, struct event_base *base, void (*passed)(void *arg), void *arg)
+int timer_init(struct timer *timer, struct loop *loop, void (*passed)(void *arg), void *arg)
 {
     timer->passed = passed;
     timer->arg = arg;
+    timer->watch.ready = readable;
     timer->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (timer->fd < 0)
         return ERR_SYSTEM;
-    timer->event = event_new(base, timer->fd, EV_READ | EV_PERSIST, readable, timer);
-    if (timer->event != NULL && event_add(timer->event, NULL) == 0)
-        return 0;
-    if (timer->event != NULL)
-        event_free(timer->event);
-    timer->event = NULL;
-    close(timer->fd);
-    return ERR_MEMORY;
+    int result = loop_watch(loop, timer->fd, &timer->watch, WATCH_LEVEL, false);
+    timer->made = true;
+    if (result < 0)
+        timer_fini(timer);
+    return result;
 }
 
 void timer_fini(struct timer *timer)
 {
-    if (timer->event == NULL)
-        return;
-    event_free(timer->event);
-    close(timer->fd);
-    timer->event = NULL;
+    if (timer->made) {
+        close(timer->fd);
+        timer->fd = -1;
+        timer->at_ns = 0;
+        timer->made = false;
+    }
 }
 
 void timer_set(struct timer *timer, uint64_t at_ns)
 {
     struct itimerspec at = {.it_value = {.tv_sec = (time_t)(at_ns / 1000000000),
                                          .tv_nsec = (long)(at_ns % 1000000000)}};
-    timer->set = true;
+    timer->at_ns = at_ns;
     timerfd_settime(timer->fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 void timer_unset(struct timer *timer)
 {
     static const struct itimerspec never;
+    timer->at_ns = 0;
     timerfd_settime(timer->fd, 0, &never, NULL);
 }

@@ -3,22 +3,24 @@
 #ifndef SYNFIN_TIMER_H
 #define SYNFIN_TIMER_H
 
-#include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "loop.h"
+
 /* Embedded in its owner, who zeroes it first. */
 struct timer {
-    struct event *event; /* owned; NULL: not made */
+    struct watch watch;
     void (*passed)(void *arg);
     void *arg;
-    int fd;
-    bool set;
+    uint64_t at_ns; /* 0: not set */
+    int fd;         /* owned, if `made` */
+    bool made;
 };
 
 /* `passed` runs with `arg` each time the timer passes, never too early. 0, ERR_MEMORY, or
  * ERR_SYSTEM (errno: no descriptor is left). */
-int timer_init(struct timer *timer, struct event_base *base, void (*passed)(void *arg), void *arg);
+int timer_init(struct timer *timer, struct loop *loop, void (*passed)(void *arg), void *arg);
 void timer_fini(struct timer *timer);
 
 /* Passes once at this time of the monotonic clock, or at once if that has gone by. */
