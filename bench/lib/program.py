@@ -12,6 +12,7 @@ SERVER_CPU, CLIENT_CPU = 0, 1
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 _running = []
+last_pid = {}  # by a program's name: of the one that was started last
 
 
 class Failed(Exception):
@@ -45,6 +46,7 @@ class Program:
         except OSError as error:
             raise Failed(f"{self.command[0]} cannot be started: {error}") from error
         self.pid = self.process.pid
+        last_pid[os.path.basename(self.command[0])] = self.pid
         _running.append(self)
 
     def _read(self, file):
