@@ -213,7 +213,7 @@ static bool pump(struct conn *c)
             frame_failed(c, result, &fault);
             break;
         }
-        exhausted = (left == 0 || (result == 0 && decoder->seen == left)) && takes_input(c);
+        exhausted = (left == 0 || (result == 0 && decoder->seen >= left)) && takes_input(c);
         c->transport.lease->wanted =
             decoder->total > decoder->seen ? (size_t)(decoder->total - decoder->seen) : 0;
     }
