@@ -11,45 +11,19 @@
 #include <string.h>
 
 #include "clock.h"
-#include "frame_buffer.h"
 #include "frame_simple.h"
 #include "log.h"
 #include "trace.h"
 #include "units.h"
 
-#define STAMP_BYTES 16   /* what a load lends begins with so many */
-#define SIMPLE_MOST 2048 /* longer bodies may be worth not copying */
-
-/* What happened, by libevent's name and ours (-vv). */
-static void tell(const struct conn *c, const char *what, const char *by)
+void conn_tell(const struct conn *c, const char *what, const char *by)
 {
     log_line(LOG_LEVEL_CALL, "#%llu %-20s %s", (unsigned long long)c->life.number, what, by);
 }
 
-void conn_wake(struct conn *c)
-{
-    if (!c->woken) {
-        c->woken = true;
-        loop_reap(c->transport.loop, &c->wake);
-    }
-}
-
-/* --- input --- */
-
-static bool is_full(const struct conn *c)
-{
-    return c->config->answers && !c->output_dead &&
-           transport_unsent(&c->transport) >= CONN_OUTPUT_HIGH;
-}
-
-static bool takes_input(const struct conn *c)
-{
-    return conn_is_live(c) && c->opened && (c->discard || (!c->paused && !is_full(c)));
-}
-
-static void trace(const struct conn *c, char direction, uint64_t number, const uint8_t *head,
-                  size_t head_length, const uint8_t *body, size_t n, const uint8_t *tail,
-                  size_t tail_length)
+void conn_trace(const struct conn *c, char direction, uint64_t number, const uint8_t *head,
+                size_t head_length, const uint8_t *body, size_t n, const uint8_t *tail,
+                size_t tail_length)
 {
     if (c->config->trace) {
         trace_frame(clock_us() - c->life.began_us,
@@ -58,175 +32,11 @@ static void trace(const struct conn *c, char direction, uint64_t number, const u
     }
 }
 
-static void stamp_first(struct conn *c)
+void conn_wake(struct conn *c)
 {
-    if (c->life.first_frame_us == 0) {
-        c->life.first_frame_us = clock_us();
-    }
-}
-
-static void hand_over(struct conn *c, const struct frame_view *view)
-{
-    struct life *life = &c->life;
-    life->discarded += c->discard;
-    life->accepted += !c->discard;
-    stamp_first(c);
-    if (c->config->trace) {
-        const uint8_t *end = view->body + view->body_length;
-        trace(c, '<', life_frames_in(life), view->wire, (size_t)(view->body - view->wire),
-              view->body, view->body_length, end, view->wire_length - (size_t)(end - view->wire));
-    }
-    if (log_on(LOG_LEVEL_CALL)) {
-        char what[48], bytes[UNITS_TEXT];
-        snprintf(what, sizeof what, "frame in, %s%s",
-                 units_text_exact_bytes(bytes, view->body_length), c->discard ? ", discarded" : "");
-        tell(c, what, "read callback");
-    }
-    if (!c->discard) {
-        c->owner->frame(c, view->body, view->body_length);
-    }
-}
-
-static void frame_failed(struct conn *c, int result, const struct frame_fault *fault)
-{
-    struct error e;
-    if (c->discard) {
-        c->deaf = true; /* our answers are on their way: junk that is discarded anyway must not cut
-                           them off */
-        return;
-    }
-    if (result == ERR_MEMORY) {
-        conn_fail(c, FATE_MEMORY, "out of memory for a frame");
-        return;
-    }
-    frame_fault_text(&c->config->codec, fault, &e);
-    bool first = c->life.fate == FATE_CLEAN;
-    conn_fail(c, result == ERR_FRAME_TOO_LARGE ? FATE_FRAME_TOO_LARGE : FATE_BAD_FRAME, "%s",
-              e.what);
-    if (first) {
-        life_mend(&c->life, e.mend);
-    }
-}
-
-/* Where the decoder stands is kept only while there is input. */
-static struct frame_state *decoder_of(struct conn *c)
-{
-    struct transport_lease *lease = c->transport.lease;
-    if (!lease->started) {
-        frame_state_init(&lease->decoder, &c->config->codec, FRAME_FROM_SERVER);
-        lease->decoder.first = c->first_in;
-        lease->started = true;
-    }
-    return &lease->decoder;
-}
-
-static void drain_input(struct conn *c, size_t n)
-{
-    c->handled_bytes += n;
-    evbuffer_drain(transport_input(&c->transport), n);
-}
-
-/* The same loop for the simple codecs, as short as it can be. Returns the bytes used. */
-static size_t pump_simple(struct conn *c, const uint8_t *bytes, size_t n)
-{
-    const struct frame_codec *codec = &c->config->codec;
-    void (*frame)(struct conn *, const uint8_t *, size_t) = c->owner->frame;
-    size_t used = 0, total;
-
-    c->changed = false;
-    while (!c->changed && frame_simple_find(codec, bytes + used, n - used, &total)) {
-        const uint8_t *body = bytes + used + codec->width;
-        if (c->life.accepted++ == 0) {
-            stamp_first(c);
-        }
-        used += total;
-        frame(c, body, total - codec->width);
-    }
-    return used;
-}
-
-/* Hands over the frames that lie whole in the input's first chain, in place. Result as
- * frame_decode; 1: some of the chain may be left. */
-static int pump_chain(struct conn *c, struct frame_state *decoder, size_t *used,
-                      struct frame_fault *fault)
-{
-    struct evbuffer_iovec chain = {NULL, 0};
-    struct frame_found found;
-    int result = 1;
-
-    evbuffer_peek(transport_input(&c->transport), -1, NULL, &chain, 1);
-    transport_hold(&c->transport, chain.iov_base, chain.iov_len);
-    *used = c->simple && !c->discard ? pump_simple(c, chain.iov_base, chain.iov_len) : 0;
-    while (*used < chain.iov_len && takes_input(c)) {
-        const uint8_t *wire = (const uint8_t *)chain.iov_base + *used;
-        result =
-            frame_decode(&c->config->codec, decoder, wire, chain.iov_len - *used, &found, fault);
-        if (result != 1) {
-            break;
-        }
-        struct frame_view view = {.wire = wire,
-                                  .body = wire + found.body,
-                                  .wire_length = (size_t)found.total,
-                                  .body_length = (size_t)found.body_length};
-        *used += view.wire_length;
-        hand_over(c, &view);
-    }
-    transport_release(&c->transport);
-    return result;
-}
-
-/* Hands over a frame that lies in several chains. Result as frame_buffer_next. */
-static int pump_open(struct conn *c, struct frame_state *decoder, size_t *used,
-                     struct frame_fault *fault)
-{
-    struct frame_view view;
-    int result =
-        frame_buffer_next(&c->config->codec, decoder, transport_input(&c->transport), &view, fault);
-    *used = 0;
-    if (result == 1) {
-        *used = view.wire_length;
-        transport_hold(&c->transport, view.wire, view.wire_length);
-        hand_over(c, &view);
-        transport_release(&c->transport);
-    }
-    return result;
-}
-
-/* Hands over every whole frame that may be handed over. Returns whether the input is exhausted: no
- * whole frame is left in it. */
-static bool pump(struct conn *c)
-{
-    struct frame_fault fault;
-    size_t left = transport_received(&c->transport), used;
-    bool exhausted = left == 0 && takes_input(c);
-
-    while (!exhausted && takes_input(c) && !c->deaf) {
-        struct frame_state *decoder = decoder_of(c);
-        int result = decoder->seen == 0 ? pump_chain(c, decoder, &used, &fault)
-                                        : pump_open(c, decoder, &used, &fault);
-        if (used > 0) {
-            drain_input(c, used);
-            left -= used;
-        }
-        c->first_in = decoder->first;
-        if (result < 0) {
-            frame_failed(c, result, &fault);
-            break;
-        }
-        exhausted = (left == 0 || (result == 0 && decoder->seen >= left)) && takes_input(c);
-        c->transport.lease->wanted =
-            decoder->total > decoder->seen ? (size_t)(decoder->total - decoder->seen) : 0;
-    }
-    if (c->deaf && c->transport.lease != NULL) {
-        drain_input(c, transport_received(&c->transport));
-    }
-    return exhausted || c->deaf;
-}
-
-static void want_reading(struct conn *c)
-{
-    if (transport_read(&c->transport, takes_input(c) && !c->eof) < 0) {
-        conn_fail(c, FATE_MEMORY, "the system refused to watch the socket: %s", strerror(errno));
+    if (!c->woken) {
+        c->woken = true;
+        loop_reap(c->transport.loop, &c->wake);
     }
 }
 
@@ -245,7 +55,7 @@ void conn_step(struct conn *c)
         conn_enter_close(c, "the peer's FIN");
         return;
     }
-    if (pump(c) && conn_is_live(c)) {
+    if (conn_pump(c) && conn_is_live(c)) {
         if (c->eof && c->broken != 0) {
             conn_fail_broken(c);
         } else if (c->eof && c->life.fin_seen_us == 0) {
@@ -256,7 +66,7 @@ void conn_step(struct conn *c)
         conn_settle(c);
     }
     if (conn_is_live(c)) {
-        want_reading(c);
+        conn_want_reading(c);
     }
 }
 
@@ -303,7 +113,7 @@ static void on_write(struct bufferevent *bev, void *arg)
     if (log_on(LOG_LEVEL_CALL)) {
         char what[48], bytes[UNITS_TEXT];
         snprintf(what, sizeof what, "output %s", units_text_bytes(bytes, unsent));
-        tell(c, what, "write callback");
+        conn_tell(c, what, "write callback");
     }
     conn_restart_deadline(c);
     bool emptied = unsent == 0 && !c->sent_told;
@@ -338,7 +148,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
     (void)bev;
     if (log_on(LOG_LEVEL_CALL)) {
-        tell(c, what & BEV_EVENT_ERROR ? strerror(error) : "end of input", event_text(text, what));
+        conn_tell(c, what & BEV_EVENT_ERROR ? strerror(error) : "end of input",
+                  event_text(text, what));
     }
     if ((what & BEV_EVENT_ERROR) && c->broken == 0) {
         c->broken = error;
@@ -439,190 +250,6 @@ struct loop *conn_loop(const struct conn *c)
 struct life *conn_life(struct conn *c)
 {
     return &c->life;
-}
-
-static int send_failed(struct conn *c, int result, const struct frame_fault *fault, size_t n,
-                       struct error *e)
-{
-    char length[UNITS_TEXT];
-    if (result == ERR_MEMORY) {
-        error_what(e, "out of memory for a frame of %s", units_text_exact_bytes(length, n));
-    } else if (e != NULL) {
-        frame_fault_text(&c->config->codec, fault, e);
-    }
-    return result;
-}
-
-static inline bool takes_output(const struct conn *c)
-{
-    return (c->life.phase == PHASE_TRANSFER || c->life.phase == PHASE_DRAIN) && !c->output_dead;
-}
-
-static inline void count_sent(struct conn *c, size_t wire)
-{
-    uint32_t small = wire < UINT32_MAX ? (uint32_t)wire : UINT32_MAX;
-    c->life.bytes_out += wire;
-    c->life.frames_out++;
-    if (small - 1 < c->smallest_out - 1) { /* 0, none, wraps round to the largest */
-        c->smallest_out = small;
-    }
-    if (c->sent_told) {
-        c->sent_told = false;
-        c->transport.tells_sent = c->owner->room != NULL;
-    }
-}
-
-static void note_high(struct conn *c)
-{
-    if (transport_unsent(&c->transport) >= CONN_OUTPUT_HIGH) {
-        c->room_wanted = true;
-        c->changed = true;
-    }
-}
-
-/* The common case: a short frame into the gather buffer, which is far smaller than the high mark.
- */
-static inline bool send_simple(struct conn *c, const uint8_t *begin, size_t begin_length,
-                               const uint8_t *rest, size_t rest_length)
-{
-    const struct frame_codec *codec = &c->config->codec;
-    size_t n = begin_length + rest_length;
-    uint8_t *to = c->simple && n <= SIMPLE_MOST && takes_output(c)
-                      ? transport_room(&c->transport, codec->width + n)
-                      : NULL;
-
-    if (to == NULL || !frame_simple_put(codec, to, n)) {
-        return false;
-    }
-    to += codec->width;
-    if (begin_length > 0) {
-        memcpy(to, begin, begin_length);
-    }
-    if (rest_length > 0) {
-        memcpy(to + begin_length, rest, rest_length);
-    }
-    transport_took(&c->transport, codec->width + n);
-    count_sent(c, codec->width + n);
-    return true;
-}
-
-/* Apart, so that the common case does not pay for what this needs. */
-__attribute__((noinline)) static int send_any(struct conn *c, const uint8_t *body, size_t n,
-                                              struct error *e)
-{
-    struct frame_state encoder;
-    struct frame_wrap wrap;
-    struct frame_fault fault;
-
-    if (!takes_output(c)) {
-        error_what(e, "the connection takes no more frames");
-        return ERR_CLOSED;
-    }
-    encoder.first = c->first_out;
-    int result = frame_encode(&c->config->codec, &encoder, body, n, &wrap, &fault);
-    struct transport_bytes bytes = {.head = wrap.head,
-                                    .head_length = wrap.head_length,
-                                    .body = body,
-                                    .body_length = n,
-                                    .tail = wrap.tail,
-                                    .tail_length = wrap.tail_length};
-    if (result == 0) {
-        result = transport_send(&c->transport, &bytes);
-    }
-    if (result < 0) {
-        return send_failed(c, result, &fault, n, e);
-    }
-    c->first_out = false;
-    count_sent(c, wrap.head_length + n + wrap.tail_length);
-    note_high(c);
-    if (c->config->trace) {
-        trace(c, '>', c->life.frames_out, wrap.head, wrap.head_length, body, n, wrap.tail,
-              wrap.tail_length);
-    }
-    return 0;
-}
-
-int conn_send(struct conn *c, const uint8_t *body, size_t n, struct error *e)
-{
-    return send_simple(c, NULL, 0, body, n) ? 0 : send_any(c, body, n, e);
-}
-
-/* For -x a body in two parts is put together. */
-static void trace_parts(struct conn *c, const struct frame_wrap *wrap, const uint8_t *begin,
-                        size_t begin_length, const uint8_t *rest, size_t rest_length)
-{
-    uint8_t *body = malloc(begin_length + rest_length + 1);
-    if (body != NULL) {
-        memcpy(body, begin, begin_length);
-        memcpy(body + begin_length, rest, rest_length);
-        trace(c, '>', c->life.frames_out, wrap->head, wrap->head_length, body,
-              begin_length + rest_length, wrap->tail, wrap->tail_length);
-        free(body);
-    }
-}
-
-static int send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, const uint8_t *rest,
-                     size_t rest_length, struct error *e)
-{
-    uint8_t head[FRAME_HEAD_MAX + CONN_BEGIN_MAX];
-    struct frame_state encoder;
-    struct frame_wrap wrap;
-    struct frame_fault fault;
-    size_t n = begin_length + rest_length;
-
-    assert(begin_length <= CONN_BEGIN_MAX);
-    if (!takes_output(c)) {
-        error_what(e, "the connection takes no more frames");
-        return ERR_CLOSED;
-    }
-    encoder.first = c->first_out;
-    int result = frame_encode_known(&c->config->codec, &encoder, n, &wrap, &fault);
-    if (result == 0) {
-        memcpy(head, wrap.head, wrap.head_length);
-        memcpy(head + wrap.head_length, begin, begin_length);
-        struct transport_bytes bytes = {.head = head,
-                                        .head_length = wrap.head_length + begin_length,
-                                        .body = rest,
-                                        .body_length = rest_length,
-                                        .body_lasts = true,
-                                        .tail = wrap.tail,
-                                        .tail_length = wrap.tail_length};
-        result = transport_send(&c->transport, &bytes);
-    }
-    if (result < 0) {
-        return send_failed(c, result, &fault, n, e);
-    }
-    c->first_out = false;
-    count_sent(c, wrap.head_length + n + wrap.tail_length);
-    note_high(c);
-    if (c->config->trace) {
-        trace_parts(c, &wrap, begin, begin_length, rest, rest_length);
-    }
-    return 0;
-}
-
-int conn_send_lent(struct conn *c, const uint8_t *begin, size_t begin_length, const uint8_t *rest,
-                   size_t rest_length, struct error *e)
-{
-    bool sent = begin_length == STAMP_BYTES /* a length known here is copied in line */
-                    ? send_simple(c, begin, STAMP_BYTES, rest, rest_length)
-                    : send_simple(c, begin, begin_length, rest, rest_length);
-    return sent ? 0 : send_lent(c, begin, begin_length, rest, rest_length, e);
-}
-
-size_t conn_room(struct conn *c)
-{
-    size_t held = transport_unsent(&c->transport);
-    if (held >= CONN_OUTPUT_HIGH) {
-        c->room_wanted = true;
-        return 0;
-    }
-    return CONN_OUTPUT_HIGH - held;
-}
-
-size_t conn_unsent(const struct conn *c)
-{
-    return transport_unsent(&c->transport);
 }
 
 size_t conn_partial(const struct conn *c)

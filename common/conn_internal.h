@@ -1,6 +1,6 @@
-/* conn_internal: what conn.c (input, callbacks, the owner's calls) and conn_close.c (deadlines, the
- * close contract, the final account) share; for these two only. Level 3. Threads: the connection's
- * loop. */
+/* conn_internal: what conn.c (callbacks, the owner's calls), conn_input.c, conn_send.c and
+ * conn_close.c (deadlines, the close contract, the final account) share; for these only. Level 3.
+ * Threads: the connection's loop. */
 #ifndef SYNFIN_CONN_INTERNAL_H
 #define SYNFIN_CONN_INTERNAL_H
 
@@ -64,6 +64,18 @@ static inline bool conn_is_live(const struct conn *c)
 {
     return c->life.phase >= PHASE_TRANSFER && c->life.phase < PHASE_CLOSE;
 }
+
+/* conn.c: what happened, by libevent's name and ours (-vv); a frame (-x), if that is asked for. */
+void conn_tell(const struct conn *conn, const char *what, const char *by);
+void conn_trace(const struct conn *conn, char direction, uint64_t number, const uint8_t *head,
+                size_t head_length, const uint8_t *body, size_t n, const uint8_t *tail,
+                size_t tail_length);
+
+/* conn_input.c: hands over every whole frame that may be handed over. Returns whether the input is
+ * exhausted: no whole frame is left in it. */
+bool conn_pump(struct conn *conn);
+/* conn_input.c: reads or does not read, as the state says. */
+void conn_want_reading(struct conn *conn);
 
 /* conn.c: runs conn_step (or the end) from the loop: what the owner's calls bring about never
  * happens inside them. */
