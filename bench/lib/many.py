@@ -35,12 +35,9 @@ def ports():
 
 def plan(count):
     """(servers, connections of each client). The kernel deals connections out to the servers by a
-    hash: each has room for six standard deviations over its share."""
+    hash, and not evenly: of a million over 53, servers got from 15,800 to over 20,000."""
     room = descriptors() - SPARE
-    share = room
-    while share + 6 * math.sqrt(share) > room:
-        share -= 1
-    servers = math.ceil(count / share)
+    servers = math.ceil(count / (room * 0.8))
     # The kernel gives each second port first; when those have gone, it searches long for the rest.
     clients = math.ceil(count / min(room, int(ports() * 0.49)))
     return servers, [count // clients + (i < count % clients) for i in range(clients)]
