@@ -344,6 +344,15 @@ static struct event_base *new_base(void)
     return base;
 }
 
+/* libevent's heap of timers gets its memory now: without it the reaper could not be told to come
+ * again, and what waits for it would wait for ever. */
+static bool reserve_turn(struct event *reaper)
+{
+    static const struct timeval now = {0, 0};
+
+    return event_add(reaper, &now) == 0 && event_del(reaper) == 0;
+}
+
 static bool make_events(struct loop *loop)
 {
     if (!has_descriptors()) {
@@ -360,7 +369,8 @@ static bool make_events(struct loop *loop)
     loop->watch_event =
         event_new(loop->base, loop->watch_fd, EV_READ | EV_PERSIST, watches_ready, loop);
     return loop->mail_event != NULL && loop->reaper != NULL && loop->watch_event != NULL &&
-           event_add(loop->mail_event, NULL) == 0 && event_add(loop->watch_event, NULL) == 0 &&
+           reserve_turn(loop->reaper) && event_add(loop->mail_event, NULL) == 0 &&
+           event_add(loop->watch_event, NULL) == 0 &&
            timer_init(&loop->timer, loop, timer_passed, loop) == 0;
 }
 

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <check.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -209,6 +210,32 @@ START_TEST(the_reaper_runs_after_the_callback_and_in_order)
 }
 END_TEST
 
+static void *no_bytes(size_t n)
+{
+    (void)n;
+    return NULL;
+}
+
+static void *no_more_bytes(void *bytes, size_t n)
+{
+    (void)bytes;
+    (void)n;
+    return NULL;
+}
+
+/* What a reap asks for comes too, though libevent gets nothing any more. */
+START_TEST(the_reaper_needs_no_memory)
+{
+    r1.reapable.reap = r2.reapable.reap = r3.reapable.reap = reap;
+    ck_assert_int_eq(loop_post(loop, reap_both, NULL), 0);
+    event_set_mem_functions(no_bytes, no_more_bytes, free);
+    loop_run(loop);
+    event_set_mem_functions(malloc, realloc, free);
+    ck_assert_uint_eq(order_count, 5);
+    ck_assert_uint_eq(order[4], 3);
+}
+END_TEST
+
 /* --- signals --- */
 
 static void signalled(int number, void *arg)
@@ -345,6 +372,7 @@ static void add_all(Suite *suite, const char *name, void (*begins)(void))
     tcase_add_test(tcase, a_deadline_unset_or_of_no_length_never_passes);
     tcase_add_test(tcase, a_deadline_may_set_itself_again);
     tcase_add_test(tcase, the_reaper_runs_after_the_callback_and_in_order);
+    tcase_add_test(tcase, the_reaper_needs_no_memory);
     tcase_add_test(tcase, a_signal_runs_its_function_in_the_loop);
     tcase_add_test(tcase, a_signal_after_the_loop_has_gone_is_ignored);
     tcase_add_test(tcase, a_level_watch_comes_until_it_is_taken_off);
