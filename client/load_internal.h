@@ -145,6 +145,7 @@ struct load_worker {
     struct load_silence silences[LOAD_SILENCES_MAX];
     unsigned silence_count;
     bool sent_all;           /* nothing more is sent */
+    bool last_awaited;       /* with -n, in a closed loop: all are sent, the last replies are due */
     bool holding, hold_told; /* with --hold: and the connections stay; the main loop knows */
     bool stopping, done_told;
     pthread_t thread;

@@ -157,6 +157,21 @@ static void finish(struct load_worker *worker)
     post(worker, load_worker_done);
 }
 
+/* Whether -n is done. In a closed loop the last replies are part of what it took: its rate would
+ * otherwise be that of filling the sockets. */
+static bool is_count_done(struct load_worker *worker)
+{
+    const struct load_plan *plan = &worker->load->plan;
+
+    if (worker->left > 0)
+        return false;
+    if (plan->shape.rate == 0 && worker->owed > 0 && !worker->last_awaited) {
+        worker->last_awaited = true;
+        await_replies(worker);
+    }
+    return plan->shape.rate > 0 || worker->owed == 0;
+}
+
 void load_worker_look(struct load_worker *worker)
 {
     if (!worker->stopping)
@@ -172,7 +187,7 @@ void load_worker_look(struct load_worker *worker)
     }
     if (!worker->stopping && idle && (worker->producing || worker->holding))
         load_worker_stop(worker); /* which looks again */
-    else if (!worker->stopping && worker->producing && worker->left == 0)
+    else if (!worker->stopping && worker->producing && is_count_done(worker))
         all_sent(worker); /* so does this */
     else if (worker->stopping && idle && !worker->done_told)
         finish(worker);

@@ -29,18 +29,32 @@ static struct program *recording(void)
 
 /* --- a closed loop --- */
 
+static json_int_t interval_sum(const struct load *load, const char *name)
+{
+    const json_t *interval;
+    json_int_t sum = 0;
+    size_t i;
+
+    json_array_foreach(json_object_get(load->json, "intervals"), i, interval) sum +=
+        json_integer_value(json_object_get(interval, name));
+    return sum;
+}
+
 START_TEST(exact_count)
 {
     static const char *const ways[][4] = {
         {"-t", "1"}, {"-t", "2"}, {"-t", "2", "--no-fastio"}, {"-t", "2", "--busy-poll", "50us"}};
     struct program *server =
         pair_server("--journal", load_journal(JOURNAL), ways[_i][2], ways[_i][3], NULL);
-    struct load load = load_run(server, "-c", "20", "-n", "5000", "-P", "3", ways[_i][0],
-                                ways[_i][1], ways[_i][2], ways[_i][3], NULL);
+    struct load load = load_run(server, "-i", "1h", "-c", "20", "-n", "5000", "-P", "3",
+                                ways[_i][0], ways[_i][1], ways[_i][2], ways[_i][3], NULL);
     went_well(&load);
     ck_assert_int_eq(load_number(&load, "frames_sent"), 5000);
     ck_assert_int_eq(load_number(&load, "frames_equal"), 5000);
     ck_assert_int_eq(load_number(&load, "round_trip_count"), 5000);
+    /* Its time ends with the last reply: then its rate is the service's. */
+    ck_assert_int_eq(interval_sum(&load, "sent"), 5000);
+    ck_assert_int_eq(interval_sum(&load, "replies"), 5000);
     ck_assert_int_eq(load_number(&load, "connections_opened"), 20);
     ck_assert_int_eq(load_number(&load, "connect_count"), 20);
     ck_assert_int_eq(load_number(&load, "first_frame_count"), 20);
