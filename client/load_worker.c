@@ -26,7 +26,17 @@ static void post(struct load_worker *worker, void (*fn)(void *load))
 
 /* --- the end of sending, and of all --- */
 
-static void await_replies(struct load_worker *worker);
+static void await_for(struct load_worker *worker, uint64_t us);
+
+/* Of --reply-timeout, since the last reply; whole milliseconds, which share a queue of deadlines.
+ */
+static uint64_t left_to_wait_us(const struct load_worker *worker)
+{
+    uint64_t all_us = worker->load->config->options->reply_timeout_us;
+    uint64_t quiet_us = worker->owed > 0 ? (clock_ns() - worker->quiet_since_ns) / 1000 : 0;
+
+    return quiet_us < all_us ? (all_us - quiet_us) / 1000 * 1000 + 1000 : 1000;
+}
 
 static void patience_passed(struct deadline *deadline)
 {
@@ -37,26 +47,30 @@ static void patience_passed(struct deadline *deadline)
     for (uint32_t i = 0; i < worker->count && silent; i++)
         load_conn_lose_patience(load_slot_at(worker, i));
     if (!silent)
-        await_replies(worker);
+        await_for(worker, left_to_wait_us(worker));
+}
+
+static void await_for(struct load_worker *worker, uint64_t us)
+{
+    worker->patience_replied = worker->replied;
+    /* Without memory for it, ^C ends the wait. */
+    (void)deadline_set(worker->loop, &worker->patience, us, patience_passed);
 }
 
 /* For --reply-timeout without any reply on all connections. */
 static void await_replies(struct load_worker *worker)
 {
-    worker->patience_replied = worker->replied;
-    /* Without memory for it, ^C ends the wait. */
-    (void)deadline_set(worker->loop, &worker->patience,
-                       worker->load->config->options->reply_timeout_us, patience_passed);
+    await_for(worker, worker->load->config->options->reply_timeout_us);
 }
 
-/* What came since the last tick, if that is long enough to be an interval. */
+/* What came since the last tick: an interval of its own, if that is long enough. */
 static void close_last_tick(struct load_worker *worker, uint64_t now_ns)
 {
     const struct load_plan *plan = &worker->load->plan;
     uint64_t length_ns = now_ns - (plan->counted_ns + worker->slices * plan->tick_ns);
 
-    if (worker->slices == 0 || length_ns > plan->tick_ns / 100)
-        load_slice_close(worker, worker->slices, now_ns);
+    bool alone = worker->slices == 0 || length_ns > plan->tick_ns / 100;
+    load_slice_close(worker, alone ? worker->slices : worker->slices - 1, now_ns);
 }
 
 static void stop_measuring(struct load_worker *worker)
@@ -220,6 +234,14 @@ static void begin_counting(struct load_worker *worker)
     if (worker->load->plan.shape.omit_us > 0)
         load_worker_bytes(worker, &worker->bytes_in_before, &worker->bytes_out_before);
     load_slice_begin(worker);
+    worker->slice.sent = worker->slice.replies = 0; /* those due since, however late this comes */
+}
+
+static uint64_t next_tick_ns(const struct load_worker *worker)
+{
+    const struct load_plan *plan = &worker->load->plan;
+
+    return plan->counted_ns + (worker->slices + 1) * plan->tick_ns;
 }
 
 static void tick(void *arg)
@@ -236,8 +258,8 @@ static void tick(void *arg)
         load_slice_tick(worker, now);
     if (worker->sent_all)
         timer_set(&worker->tick_timer, now + 1000 * LOAD_LIVE_US);
-    else if (plan->tick_ns > 0)
-        timer_set(&worker->tick_timer, plan->counted_ns + (worker->slices + 1) * plan->tick_ns);
+    else if (plan->tick_ns > 0 && next_tick_ns(worker) < plan->end_ns)
+        timer_set(&worker->tick_timer, next_tick_ns(worker)); /* the end closes the last one */
 }
 
 static void end_due(void *arg)

@@ -122,6 +122,7 @@ START_TEST(omitted)
     ck_assert_int_gt(load_number(&load, "frames_sent"), 0);
     ck_assert_int_lt(load_number(&load, "frames_sent"), load_account(JOURNAL).frames_in);
     ck_assert_int_eq(load_number(&load, "frames_equal"), load_number(&load, "frames_sent"));
+    intervals_agree(&load);
     load_free(&load);
 }
 END_TEST
