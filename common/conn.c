@@ -76,7 +76,7 @@ static void on_wake(struct reapable *wake)
     c->woken = false;
     if (c->life.phase == PHASE_CLOSE) {
         conn_dispose(c);
-    } else {
+    } else if (conn_is_live(c)) {
         conn_step(c);
         transport_rest(&c->transport);
     }
@@ -117,7 +117,7 @@ static void on_write(struct bufferevent *bev, void *arg)
     }
     conn_restart_deadline(c);
     bool emptied = unsent == 0 && !c->sent_told;
-    c->transport.tells_sent = false;
+    c->transport.tells_sent = c->transport.tells_sent && unsent > 0;
     if ((c->room_wanted || emptied) && c->life.phase < PHASE_LINGER && c->opened) {
         c->room_wanted = false;
         c->sent_told = c->sent_told || emptied;

@@ -40,6 +40,7 @@ struct fastio {
     struct loop *loop;
     SLIST_HEAD(, transport_lease) pool;
     unsigned pooled;
+    SLIST_HEAD(transport_leases, transport_lease) untold;
     struct transport *serving; /* whose read callback runs */
     unsigned part_count;
     uint8_t *run;      /* the copies from here to gather.at are no part yet */
@@ -94,6 +95,8 @@ struct transport_lease *fastio_lease(struct loop *loop)
     if (lease != NULL) {
         SLIST_REMOVE_HEAD(&f->pool, link);
         f->pooled--;
+        lease->started = false;
+        lease->wanted = 0;
         return lease;
     }
     lease = transport_lease_new(loop, -1);
@@ -129,8 +132,6 @@ static int take(struct transport *t)
         if (t->lease == NULL) {
             return ERR_MEMORY;
         }
-        t->lease->started = false;
-        t->lease->wanted = 0;
         bufferevent_setcb(t->lease->bev, callbacks->read, callbacks->write, callbacks->event, t);
     }
     return 0;
@@ -147,7 +148,8 @@ static bool has_backlog(struct transport *t)
 
 static void fast_rest(struct transport *t)
 {
-    if (t->lease != NULL && !t->failed && !has_backlog(t) && transport_received(t) == 0) {
+    if (t->lease != NULL && !t->failed && t->lease->untold == NULL && !has_backlog(t) &&
+        transport_received(t) == 0) {
         give(loop_attached(t->loop), t->lease);
         t->lease = NULL;
     }
@@ -167,25 +169,51 @@ static int append(struct transport *t, const struct transport_bytes *bytes)
     }
     int result = transport_append(t->lease, bytes);
     t->backlog = true;
-    if (!t->failed) {
-        bufferevent_enable(t->lease->bev, EV_WRITE);
+    if (!t->failed && result == 0 && bufferevent_enable(t->lease->bev, EV_WRITE) < 0) {
+        result = ERR_MEMORY;
     }
     return result;
 }
 
-/* An error of ours reaches the user as the bufferevent's, once the calls under way are over. */
-static void report(struct transport *t, short what, int error)
+static void ready(struct watch *watch);
+
+static void tell_lost(struct watch *watch)
 {
-    errno = error;
-    bufferevent_trigger_event(t->lease->bev, what | BEV_EVENT_ERROR,
-                              what & BEV_EVENT_WRITING ? BEV_TRIG_DEFER_CALLBACKS : 0);
+    struct transport *t = (struct transport *)((char *)watch - offsetof(struct transport, watch));
+
+    t->watch.ready = ready;
+    errno = ENOMEM;
+    t->callbacks->event(NULL, BEV_EVENT_WRITING | BEV_EVENT_ERROR, t);
 }
 
-static void append_rest(struct fastio *f, struct transport *t, size_t sent)
+/* Without memory for a bufferevent the watch tells: shut, the socket is readable at once. */
+static void tell_by_watch(struct transport *t)
 {
-    int result = 0;
+    shutdown(t->fd, SHUT_RD);
+    t->watch.ready = tell_lost;
+    loop_watch(t->loop, t->fd, &t->watch, WATCH_LEVEL, t->watched);
+    t->watched = true;
+}
 
-    for (unsigned i = 0; i < f->part_count && result == 0; i++) {
+/* Sending is over. Reaches the user as the bufferevent's event, once the calls under way are. */
+static void fail(struct transport *t, int error)
+{
+    t->failed = true;
+    if (take(t) < 0) {
+        tell_by_watch(t);
+        return;
+    }
+    bufferevent_disable(t->lease->bev, EV_WRITE);
+    t->lease->failure = error;
+    errno = error;
+    bufferevent_trigger_event(t->lease->bev, BEV_EVENT_WRITING | BEV_EVENT_ERROR,
+                              BEV_TRIG_DEFER_CALLBACKS);
+}
+
+/* What of the parts lies behind `sent` bytes. 0 or ERR_MEMORY. */
+static int append_rest(struct fastio *f, struct transport *t, size_t sent)
+{
+    for (unsigned i = 0; i < f->part_count; i++) {
         const struct iovec *part = &f->parts[i];
         if (sent >= part->iov_len) {
             sent -= part->iov_len;
@@ -195,12 +223,11 @@ static void append_rest(struct fastio *f, struct transport *t, size_t sent)
                                         .body_length = part->iov_len - sent,
                                         .body_lasts = f->lasts[i]};
         sent = 0;
-        result = append(t, &bytes);
+        if (append(t, &bytes) < 0) {
+            return ERR_MEMORY;
+        }
     }
-    if (result < 0 && take(t) == 0) {
-        t->failed = true;
-        report(t, BEV_EVENT_WRITING, ENOMEM);
-    }
+    return 0;
 }
 
 static void add_part(struct fastio *f, const void *bytes, size_t n, bool lasts)
@@ -244,23 +271,18 @@ static void flush(struct fastio *f)
     int error = errno;
     bool all = sent == (ssize_t)t->gathered;
     bool failed = sent < 0 && error != EAGAIN && error != EINTR;
+    uint32_t rest = t->gathered - (sent < 0 ? 0 : (uint32_t)sent);
     t->gathered = 0;
     t->failed |= failed;
-    if (!all) {
-        /* Of a failed one too, so that the bytes are counted as not sent. */
-        append_rest(f, t, sent < 0 ? 0 : (size_t)sent);
-    }
-    if (failed && take(t) == 0) {
-        report(t, BEV_EVENT_WRITING, error);
+    /* Of a failed one too, so that the bytes are counted as not sent. */
+    if (!all && append_rest(f, t, sent < 0 ? 0 : (size_t)sent) < 0) {
+        t->gathered = rest - (uint32_t)transport_unsent(t);
+        error = failed ? error : ENOMEM;
+        failed = true;
     }
     empty(f);
-}
-
-static void add_copy(struct fastio *f, const void *bytes, size_t n)
-{
-    if (n > 0) {
-        memcpy(f->gather.at, bytes, n);
-        f->gather.at += n;
+    if (failed) {
+        fail(t, error);
     }
 }
 
@@ -269,6 +291,35 @@ static void ask_later(struct fastio *f)
     if (!f->later_asked) {
         f->later_asked = true;
         loop_reap(f->loop, &f->later);
+    }
+}
+
+/* One whom `ready` will not tell that all has been sent learns it later. */
+static void tell_later(struct fastio *f, struct transport *t)
+{
+    if (t != f->serving && transport_unsent(t) == 0 && take(t) == 0 && t->lease->untold == NULL) {
+        t->lease->untold = t;
+        SLIST_INSERT_HEAD(&f->untold, t->lease, link);
+        ask_later(f);
+    }
+}
+
+/* Flushes amid calls of users, so that none can be told now. */
+static void flush_amid(struct fastio *f)
+{
+    struct transport *t = f->gather.sender;
+
+    flush(f);
+    if (t != NULL && t->tells_sent) {
+        tell_later(f, t);
+    }
+}
+
+static void add_copy(struct fastio *f, const void *bytes, size_t n)
+{
+    if (n > 0) {
+        memcpy(f->gather.at, bytes, n);
+        f->gather.at += n;
     }
 }
 
@@ -283,13 +334,13 @@ static int fast_send(struct transport *t, const struct transport_bytes *bytes)
     size_t n = bytes->body_length, total = bytes->head_length + n + bytes->tail_length;
     bool long_body = n >= IN_PLACE_LEAST;
     bool stays = long_body && (bytes->body_lasts || is_held(f, bytes->body, n));
-    bool at_once = !stays && total > GATHER_BYTES; /* from where it is, now */
+    bool at_once = total > (stays ? GATHER_MOST : GATHER_BYTES); /* from where it is, now */
     size_t copied = stays || at_once ? total - n : total;
 
     if (f->gather.sender != NULL &&
         (f->gather.sender != t || (size_t)(f->gather.end - f->gather.at) < copied ||
          f->part_count + 3 > PARTS_MOST || t->gathered + total > GATHER_MOST)) {
-        flush(f);
+        flush_amid(f);
     }
     if (t->failed || has_backlog(t)) {
         return append(t, bytes);
@@ -312,6 +363,7 @@ static int fast_send(struct transport *t, const struct transport_bytes *bytes)
     t->gathered += (uint32_t)total;
     if (at_once) {
         flush(f);
+        tell_later(f, t); /* if it is to be told is only known when this has returned */
     }
     return 0;
 }
@@ -319,7 +371,7 @@ static int fast_send(struct transport *t, const struct transport_bytes *bytes)
 static void fast_flush(struct transport *t)
 {
     if (t->gathered > 0) {
-        flush(loop_attached(t->loop));
+        flush_amid(loop_attached(t->loop));
     }
 }
 
@@ -331,16 +383,33 @@ static void tell_sent(struct transport *t)
     }
 }
 
+static void tell_all(struct transport_leases *untold)
+{
+    struct transport_lease *lease;
+
+    while ((lease = SLIST_FIRST(untold)) != NULL) {
+        struct transport *t = lease->untold;
+        SLIST_REMOVE_HEAD(untold, link);
+        lease->untold = NULL;
+        tell_sent(t);
+        fast_rest(t);
+    }
+}
+
 static void flush_later(struct reapable *later)
 {
     struct fastio *f = (struct fastio *)((char *)later - offsetof(struct fastio, later));
     struct transport *t = f->gather.sender;
 
+    struct transport_leases untold = f->untold;
+
+    SLIST_INIT(&f->untold);
     f->later_asked = false;
     flush(f);
     if (t != NULL) {
         tell_sent(t);
     }
+    tell_all(&untold);
 }
 
 void transport_hold(struct transport *t, const void *bytes, size_t n)
@@ -358,7 +427,7 @@ void transport_release(struct transport *t)
     if (t->fast) {
         f->held = f->held_end = NULL;
         if (f->lies_outside) {
-            flush(f);
+            flush_amid(f);
         }
     }
 }
@@ -409,6 +478,7 @@ static int take_back(struct fastio *f, struct transport *t, size_t n, size_t lef
     struct evbuffer *in = transport_input(t), *before = NULL;
     size_t keep = left < n ? left : n;
     size_t ahead = t->lease->wanted < SCRATCH_BYTES ? t->lease->wanted : SCRATCH_BYTES;
+    struct evbuffer_iovec room;
     int failed = 0;
 
     if (keep == 0) {
@@ -425,9 +495,13 @@ static int take_back(struct fastio *f, struct transport *t, size_t n, size_t lef
         failed |= evbuffer_add_buffer(in, before);
         evbuffer_free(before);
     }
-    failed |= evbuffer_expand(in, keep + ahead);
-    failed |= evbuffer_add(in, f->scratch + n - keep, keep);
-    return failed != 0 ? ERR_MEMORY : 0;
+    if (failed != 0 || evbuffer_reserve_space(in, (ev_ssize_t)(keep + ahead), &room, 1) != 1) {
+        evbuffer_drain(in, evbuffer_get_length(in)); /* nothing is taken for what it is not */
+        return ERR_MEMORY;
+    }
+    memcpy(room.iov_base, f->scratch + n - keep, keep);
+    room.iov_len = keep;
+    return evbuffer_commit_space(in, &room, 1) < 0 ? ERR_MEMORY : 0;
 }
 
 static void end_reading(struct transport *t, ssize_t n, int error)
@@ -435,14 +509,13 @@ static void end_reading(struct transport *t, ssize_t n, int error)
     if (n < 0 && (error == EAGAIN || error == EINTR)) {
         return;
     }
-    if (take(t) < 0) {
-        return; /* tried again: the watch is level-triggered */
+    if (n == 0 && t->failed) {
+        /* No FIN: what sending met has ended both directions, and may not have been told yet. */
+        n = -1;
+        error = t->lease != NULL ? t->lease->failure : ENOMEM;
     }
-    if (n < 0) {
-        report(t, BEV_EVENT_READING, error);
-    } else {
-        bufferevent_trigger_event(t->lease->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
-    }
+    errno = n < 0 ? error : 0;
+    t->callbacks->event(NULL, BEV_EVENT_READING | (n < 0 ? BEV_EVENT_ERROR : BEV_EVENT_EOF), t);
 }
 
 static void serve(struct fastio *f, struct transport *t)
@@ -463,9 +536,6 @@ static void serve(struct fastio *f, struct transport *t)
         return;
     }
     bufferevent_trigger(t->lease->bev, EV_READ, 0);
-    if (f->gather.sender == t) {
-        flush(f);
-    }
     size_t left = transport_received(t);
     if (left > 0 && take_back(f, t, lent, left) < 0) {
         end_reading(t, -1, ENOMEM);
@@ -488,6 +558,9 @@ static void ready(struct watch *watch)
     }
     serve(f, t);
     f->serving = NULL;
+    if (f->gather.sender == t) {
+        flush(f);
+    }
     tell_sent(t);
     fast_rest(t);
 }
@@ -511,6 +584,9 @@ static void fast_close(struct transport *t, bool reset)
         empty(f);
     }
     if (t->lease != NULL) {
+        if (t->lease->untold != NULL) {
+            SLIST_REMOVE(&f->untold, t->lease, transport_lease, link);
+        }
         transport_lease_free(t->lease);
     }
     transport_close_fd(t->fd, reset);

@@ -72,31 +72,47 @@ static int append_few(struct evbuffer *out, const void *bytes, size_t n)
     return 0;
 }
 
-static int append_lent(struct evbuffer *out, const struct transport_bytes *bytes)
+/* Where it fails, what has been appended is the beginning of it: nothing goes out over a gap. */
+static bool append_lent(struct evbuffer *out, const struct transport_bytes *bytes)
 {
-    int failed = append_few(out, bytes->head, bytes->head_length);
-
-    failed |= evbuffer_add_reference(out, bytes->body, bytes->body_length, NULL, NULL);
-    failed |= append_few(out, bytes->tail, bytes->tail_length);
-    return failed;
+    return append_few(out, bytes->head, bytes->head_length) == 0 &&
+           evbuffer_add_reference(out, bytes->body, bytes->body_length, NULL, NULL) == 0 &&
+           append_few(out, bytes->tail, bytes->tail_length) == 0;
 }
 
-static int append_copied(struct evbuffer *out, const struct transport_bytes *bytes)
+static uint8_t *put(uint8_t *to, const void *bytes, size_t n)
 {
-    int failed = evbuffer_expand(out, bytes->head_length + bytes->body_length + bytes->tail_length);
+    if (n > 0) {
+        memcpy(to, bytes, n);
+    }
+    return to + n;
+}
 
-    failed |= evbuffer_add(out, bytes->head, bytes->head_length);
-    failed |= evbuffer_add(out, bytes->body, bytes->body_length);
-    failed |= evbuffer_add(out, bytes->tail, bytes->tail_length);
-    return failed;
+/* In one piece: evbuffer_add after a lent body would take a chain as long as that. */
+static bool append_copied(struct evbuffer *out, const struct transport_bytes *bytes)
+{
+    size_t total = bytes->head_length + bytes->body_length + bytes->tail_length;
+    struct evbuffer_iovec room;
+
+    if (total == 0) {
+        return true;
+    }
+    if (evbuffer_reserve_space(out, (ev_ssize_t)total, &room, 1) != 1) {
+        return false;
+    }
+    uint8_t *to = put(room.iov_base, bytes->head, bytes->head_length);
+    to = put(to, bytes->body, bytes->body_length);
+    put(to, bytes->tail, bytes->tail_length);
+    room.iov_len = total;
+    return evbuffer_commit_space(out, &room, 1) == 0;
 }
 
 int transport_append(struct transport_lease *lease, const struct transport_bytes *bytes)
 {
     struct evbuffer *out = bufferevent_get_output(lease->bev);
-    int failed = bytes->body_lasts ? append_lent(out, bytes) : append_copied(out, bytes);
+    bool appended = bytes->body_lasts ? append_lent(out, bytes) : append_copied(out, bytes);
 
-    return failed != 0 ? ERR_MEMORY : 0;
+    return appended ? 0 : ERR_MEMORY;
 }
 
 void transport_close_fd(int fd, bool reset)
@@ -193,12 +209,11 @@ int transport_connect(struct transport *t, struct loop *loop, int fd, bool fast,
         t->lease = fastio_lease(loop);
     }
     if (t->lease == NULL) {
-        t->backlog = false;
-    }
-    if (t->lease == NULL || bufferevent_setfd(t->lease->bev, fd) < 0) {
-        transport_close(t, false);
+        close(fd);
+        *t = (struct transport){.fd = -1};
         return ERR_MEMORY;
     }
+    bufferevent_setfd(t->lease->bev, fd);
     t->lease->bound = true;
     t->connected = connected;
     bufferevent_setcb(t->lease->bev, NULL, NULL, connect_event, t);

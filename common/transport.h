@@ -22,7 +22,7 @@
 struct transport;
 
 /* What its user is called for, always with the transport; as a bufferevent's callbacks (`bev` may
- * be NULL in `write`). */
+ * be NULL but in `read`). */
 struct transport_callbacks {
     bufferevent_data_cb read; /* there is new input */
     /* The output has fallen to TRANSPORT_OUTPUT_LOW, or, with `tells_sent`, is empty. */
@@ -39,6 +39,8 @@ struct transport_lease {
     struct bufferevent *bev;
     struct frame_state decoder; /* the user's; `started`: initialized since it was taken */
     size_t wanted;              /* the user's word: bytes that the open frame lacks, 0: unknown */
+    struct transport *untold;   /* fast: whose, if its user is yet to learn that all is sent */
+    int failure;                /* fast: errno of the sending that failed */
     bool started;
     bool bound; /* the bufferevent knows the descriptor */
 };
@@ -68,7 +70,8 @@ struct transport {
         void (*connected)(struct transport *t, int error); /* while it connects */
         const struct transport_callbacks *callbacks;       /* from transport_start on */
     };
-    uint32_t gathered;   /* fast: bytes of its output that wait in the loop's gather buffer */
+    uint32_t gathered;   /* fast: bytes of its output that wait in the loop's gather buffer, or, if
+                            sending has failed, that no memory was left to keep */
     signed int fd : 24;  /* with the flags a word, in each of a million connections */
     bool fast : 1;       /* what it becomes when it is connected */
     bool refused : 1;    /* connect(2) returned ECONNREFUSED at once */
