@@ -253,6 +253,27 @@ static void empty(struct fastio *f)
     f->lies_outside = false;
 }
 
+/* What the kernel did not take, `sent` bytes or an error: to the bufferevent. Of a failed sending
+ * too, so that the bytes are counted as not sent. */
+__attribute__((noinline)) static void flush_short(struct fastio *f, struct transport *t,
+                                                  ssize_t sent, int error)
+{
+    bool failed = sent < 0 && error != EAGAIN && error != EINTR;
+    size_t begins = sent < 0 ? 0 : (size_t)sent;
+    uint32_t rest = t->gathered - (uint32_t)begins;
+
+    t->gathered = 0;
+    t->failed |= failed;
+    if (append_rest(f, t, begins) < 0) {
+        t->gathered = rest - (uint32_t)transport_unsent(t);
+        error = failed ? error : ENOMEM;
+        failed = true;
+    }
+    if (failed) {
+        fail(t, error);
+    }
+}
+
 /* Sends what is gathered, whosever it is. */
 static void flush(struct fastio *f)
 {
@@ -268,22 +289,12 @@ static void flush(struct fastio *f)
     message.msg_iovlen = f->part_count;
     sent = f->part_count == 1 ? send(t->fd, f->parts[0].iov_base, f->parts[0].iov_len, MSG_NOSIGNAL)
                               : sendmsg(t->fd, &message, MSG_NOSIGNAL);
-    int error = errno;
-    bool all = sent == (ssize_t)t->gathered;
-    bool failed = sent < 0 && error != EAGAIN && error != EINTR;
-    uint32_t rest = t->gathered - (sent < 0 ? 0 : (uint32_t)sent);
-    t->gathered = 0;
-    t->failed |= failed;
-    /* Of a failed one too, so that the bytes are counted as not sent. */
-    if (!all && append_rest(f, t, sent < 0 ? 0 : (size_t)sent) < 0) {
-        t->gathered = rest - (uint32_t)transport_unsent(t);
-        error = failed ? error : ENOMEM;
-        failed = true;
+    if (sent == (ssize_t)t->gathered) {
+        t->gathered = 0;
+    } else {
+        flush_short(f, t, sent, errno);
     }
     empty(f);
-    if (failed) {
-        fail(t, error);
-    }
 }
 
 static void ask_later(struct fastio *f)
