@@ -98,6 +98,7 @@ struct load_silence {
 };
 #define LOAD_SILENCES_MAX 64
 #define LOAD_SILENCE_NS 10000000 /* shorter ones are not kept */
+#define LOAD_BEAT_NS 10000000    /* how often a loop's own lateness is looked at */
 
 struct load_worker {
     struct load *load;
@@ -130,7 +131,8 @@ struct load_worker {
     uint32_t live;           /* slots with a conn */
     uint32_t open;
     bool up_told;
-    struct timer connect_timer, send_timer, tick_timer, end_timer;
+    struct timer connect_timer, send_timer, tick_timer, end_timer, beat_timer;
+    uint64_t beat_ns; /* when beat_timer is due; 0: it is not set */
     struct deadline patience; /* for replies in the drain */
     uint64_t patience_replied;
 

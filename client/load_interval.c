@@ -89,11 +89,6 @@ void load_slice_close(struct load_worker *worker, uint64_t number, uint64_t now_
 
 void load_slice_tick(struct load_worker *worker, uint64_t now_ns)
 {
-    const struct load_plan *plan = &worker->load->plan;
-    uint64_t due_ns = plan->counted_ns + (worker->slices + 1) * plan->tick_ns;
-
-    if (plan->shape.rate == 0 && now_ns >= due_ns)
-        histogram_record(worker->result.stages[STAGE_LAG], now_ns - due_ns);
     load_slice_close(worker, worker->slices, now_ns);
     worker->slices++;
 }

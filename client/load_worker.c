@@ -73,11 +73,41 @@ static void close_last_tick(struct load_worker *worker, uint64_t now_ns)
     load_slice_close(worker, alone ? worker->slices : worker->slices - 1, now_ns);
 }
 
+/* A pause of this loop shows as a beat that comes late. In an open loop each frame tells how late
+ * it was noticed; only a pause between two of them is told here. */
+static void note_beat(struct load_worker *worker, uint64_t now_ns)
+{
+    uint64_t late_ns = now_ns > worker->beat_ns ? now_ns - worker->beat_ns : 0;
+
+    if (worker->load->plan.shape.rate == 0 || late_ns >= LOAD_SILENCE_NS)
+        histogram_record(worker->result.stages[STAGE_LAG], late_ns);
+}
+
+static void beat(void *arg)
+{
+    struct load_worker *worker = arg;
+    uint64_t now_ns = clock_ns();
+
+    note_beat(worker, now_ns);
+    worker->beat_ns = now_ns + LOAD_BEAT_NS;
+    timer_set(&worker->beat_timer, worker->beat_ns);
+}
+
+/* The last may be due and not yet have come. */
+static void end_beats(struct load_worker *worker, uint64_t now_ns)
+{
+    if (worker->beat_ns > 0 && worker->beat_ns <= now_ns)
+        note_beat(worker, now_ns);
+    worker->beat_ns = 0;
+    timer_unset(&worker->beat_timer);
+}
+
 static void stop_measuring(struct load_worker *worker)
 {
     const struct load_plan *plan = &worker->load->plan;
     uint64_t now = clock_ns();
 
+    end_beats(worker, now);
     while (plan->shape.rate > 0 && load_send_due(worker, now < plan->end_ns ? now : plan->end_ns))
         ;
     worker->producing = false;
@@ -235,6 +265,8 @@ static void begin_counting(struct load_worker *worker)
         load_worker_bytes(worker, &worker->bytes_in_before, &worker->bytes_out_before);
     load_slice_begin(worker);
     worker->slice.sent = worker->slice.replies = 0; /* those due since, however late this comes */
+    worker->beat_ns = clock_ns() + LOAD_BEAT_NS;
+    timer_set(&worker->beat_timer, worker->beat_ns);
 }
 
 static uint64_t next_tick_ns(const struct load_worker *worker)
@@ -318,6 +350,8 @@ static int make_timers(struct load_worker *worker)
         result = timer_init(&worker->tick_timer, worker->loop, tick, worker);
     if (result == 0)
         result = timer_init(&worker->end_timer, worker->loop, end_due, worker);
+    if (result == 0)
+        result = timer_init(&worker->beat_timer, worker->loop, beat, worker);
     return result;
 }
 
@@ -385,6 +419,7 @@ void load_worker_fini(struct load_worker *worker)
     timer_fini(&worker->send_timer);
     timer_fini(&worker->tick_timer);
     timer_fini(&worker->end_timer);
+    timer_fini(&worker->beat_timer);
     load_slots_free(worker);
     free(worker->body);
     free(worker->round_trip);

@@ -16,6 +16,10 @@ void result_limits(struct result *result, char *mend, size_t size);
 /* Fills the verdict if the peer paused as a whole, with what this client did meanwhile. Result:
  * whether it did. */
 bool result_stalled(struct result *result);
+/* Whether the longest silence was this machine's: its own loops were late by about as much. */
+bool result_own_pause(const struct result *result, uint64_t *late_ns);
+#define RESULT_OWN_PAUSE_TRY                                                                       \
+    "this machine paused (or SIGSTOP of the client): less load on it, or the peer on another"
 /* Fills the verdict if a stage was slow. Result: whether one was. */
 bool result_slow(struct result *result);
 

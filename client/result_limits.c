@@ -10,6 +10,7 @@
 #define LAG_NS 1000000      /* a schedule noticed later than this is not the one asked for */
 #define LAG_SHARE 2         /* a figure of which more than 1/2 may be the loop's own lateness ... */
 #define LAG_FLOOR_NS 100000 /* ... if it is more than a wake-up costs anywhere */
+#define STILL_NS 50000000   /* a loop that stood still so long is a pause a person would notice */
 
 /* A doubt in words with figures, and its mend. */
 struct doubt {
@@ -93,6 +94,19 @@ static bool schedule(const struct result *result, struct doubt *doubt)
     return true;
 }
 
+/* Its loops stood still while frames were in flight. */
+static bool stood_still(const struct result *result, struct doubt *doubt)
+{
+    char late[UNITS_TEXT];
+    uint64_t late_ns;
+    if (!result_own_pause(result, &late_ns) || late_ns < STILL_NS)
+        return false;
+    snprintf(doubt->text, doubt->text_size, "its own loops stood still for up to %s",
+             units_text_ns(late, late_ns));
+    snprintf(doubt->mend, doubt->mend_size, RESULT_OWN_PAUSE_TRY);
+    return true;
+}
+
 /* --- descriptors, ports --- */
 
 static bool descriptors(const struct result *result, struct doubt *doubt)
@@ -127,5 +141,5 @@ void result_limits(struct result *result, char *mend, size_t size)
     mend[0] = '\0';
     result->client_limited = descriptors(result, &doubt) || ports(result, &doubt) ||
                              all_processors(result, &doubt) || one_loop(result, &doubt) ||
-                             schedule(result, &doubt);
+                             schedule(result, &doubt) || stood_still(result, &doubt);
 }

@@ -55,6 +55,14 @@ static const char *time_of_day(char *buf, size_t size, uint64_t wall_us)
 
 /* --- a silence of the peer as a whole --- */
 
+bool result_own_pause(const struct result *result, uint64_t *late_ns)
+{
+    uint64_t length_us = result->stall.to_us - result->stall.from_us;
+
+    *late_ns = result_share_ns(result, STAGE_LAG, 1.0);
+    return length_us > 0 && *late_ns / 1000 * 2 > length_us;
+}
+
 bool result_stalled(struct result *result)
 {
     const struct result_stall *stall = &result->stall;
@@ -62,18 +70,17 @@ bool result_stalled(struct result *result)
     if (stall->to_us == 0 || (stall->to_us - stall->from_us < STALL_US &&
                               stall->waiting * 100 < result->sent * STALL_PERCENT))
         return false;
-    uint64_t lag_ns = result_share_ns(result, STAGE_LAG, 1.0);
+    uint64_t late_ns;
     slow_at(result, PHASE_TRANSFER);
     result_evidence(result, "no reply on any connection from %s to %s; %s waited",
                     units_text_duration(from, stall->from_us),
                     units_text_duration(to, stall->to_us),
                     units_plural(waiting, sizeof waiting, stall->waiting, "frame"));
     /* A pause of this machine looks the same, but for its own loops being late by as much. */
-    if (lag_ns / 1000 * 2 > stall->to_us - stall->from_us) {
+    if (result_own_pause(result, &late_ns)) {
         result_evidence_add(result, "; this client itself was late by up to %s",
-                            units_text_ns(late, lag_ns));
-        result_try(result, "this machine paused (or SIGSTOP of the client): less load on it, or "
-                           "the peer on another");
+                            units_text_ns(late, late_ns));
+        result_try(result, "%s", RESULT_OWN_PAUSE_TRY);
     } else {
         result_try(result, "the peer paused as a whole (collector, lock, SIGSTOP): its log at %s",
                    time_of_day(at, sizeof at, stall->wall_us));

@@ -271,6 +271,24 @@ START_TEST(syn_again)
            "17 of 1,017 connects took whole seconds, as a SYN sent again does: up to 3.09 s (the "
            "fastest 412 µs)",
            "on broker-1, ss -ltn 'sport = :9000' (Recv-Q > Send-Q: accept queue full; a larger "
+/* In a closed loop too, and it is among the client's limits. */
+START_TEST(stood_still)
+{
+    r.stall = (struct result_stall){6200000, 6300000, 10, 1795356133612345};
+    record(STAGE_LAG, 60 * US, 990);
+    result_judge(&r);
+    ck_assert(!r.client_limited);
+    ck_assert_ptr_nonnull(strstr(r.verdict.try_, "the peer paused as a whole"));
+    record(STAGE_LAG, 93 * MS, 1);
+    result_judge(&r);
+    ck_assert(r.verdict.slow);
+    ck_assert(r.client_limited);
+    ck_assert_str_eq(r.client_limit, "its own loops stood still for up to 93.0 ms");
+    ck_assert_ptr_nonnull(strstr(r.verdict.evidence, "; this client itself was late by up to 93"));
+    ck_assert_ptr_nonnull(strstr(r.verdict.try_, "this machine paused"));
+}
+END_TEST
+
            "backlog, or a smaller --connecting); else packet loss",
            0);
     strcpy(r.target, "unix:/run/s");
@@ -529,6 +547,7 @@ int main(void)
     tcase_add_test(tc, used_up);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
+    tcase_add_test(tc, stood_still);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -146,6 +146,33 @@ START_TEST(stopped_server)
 }
 END_TEST
 
+/* A client that was stopped itself, in a closed loop, does not blame the server. */
+START_TEST(stopped_client)
+{
+    if (pair_wrapped())
+        return; /* it is always late there */
+    struct program *server = recording();
+    struct program *client =
+        load_start(server, "-d", "1s", "-i", "20ms", "-t", _i ? "2" : "1", "--json-stream", NULL);
+    pair_await_out(client, INTERVAL);
+    pair_signal(client, SIGSTOP);
+    poll(NULL, 0, 150); /* the length of the pause, not a wait for something */
+    pair_signal(client, SIGCONT);
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    ck_assert_msg(load_real(&load, "lag_max_us") > 100000, "lag: %f us",
+                  load_real(&load, "lag_max_us"));
+    ck_assert_int_gt(load_number(&load, "lag_count"), 20);
+    if (!load_is_null(&load, "stall")) {
+        ck_assert_ptr_nonnull(strstr(load_text(&load, "verdict.evidence"), "this client itself"));
+        ck_assert_ptr_nonnull(strstr(load_text(&load, "verdict.try"), "this machine paused"));
+        ck_assert(!load_is_null(&load, "client_limit"));
+    }
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
 /* --- signals --- */
 
 /* Until the signal has been taken: a second one while it is pending would be the same one. */
@@ -386,6 +413,7 @@ int main(void)
     tcase_add_test(schedule, more_than_it_can);
     tcase_add_test(schedule, churn);
     tcase_add_test(pause, stopped_server);
+    tcase_add_loop_test(pause, stopped_client, 0, 2);
     tcase_add_loop_test(signals, interrupted, 0, 4);
     tcase_add_test(signals, interrupted_twice);
     tcase_add_test(signals, interrupted_early);
