@@ -56,9 +56,11 @@ void load_differ_unasked(struct load_slot *slot)
     struct load_worker *worker = load_slot_worker(slot);
     struct error e = {"", ""};
 
-    worker->result.replies++;
-    if (worker->load->plan.shape.expect != EXPECT_ECHO)
+    if (worker->load->plan.shape.expect != EXPECT_ECHO) {
+        worker->result.surplus++;
         return;
+    }
+    worker->result.replies++;
     worker->result.differed++; /* also while it closes: what nobody sent is equal to nothing */
     if (conn_life(slot->conn)->fate != FATE_CLEAN)
         return;

@@ -158,10 +158,14 @@ void load_frame_room(struct conn *conn)
 /* --- replies --- */
 
 /* When the bytes of this frame were read. */
-static inline uint64_t read_ns(struct load_worker *worker, const struct conn *conn,
-                               const struct life *life, size_t n)
+static inline uint64_t read_ns(struct load_worker *worker, const struct load_slot *slot,
+                               const struct conn *conn, const struct life *life, size_t n)
 {
-    if (worker->batch_conn != conn || worker->batch_bytes != life->bytes_in || n >= LARGE_BODY) {
+    bool another = worker->batch_conn != conn || worker->batch_bytes != life->bytes_in;
+
+    if (another)
+        worker->batch_sent = slot->sent;
+    if (another || n >= LARGE_BODY) {
         worker->batch_conn = conn;
         worker->batch_bytes = life->bytes_in;
         worker->now_ns = clock_ns();
@@ -217,14 +221,22 @@ static inline void on_reply(struct load_slot *slot, const struct life *life, uin
         load_conn_finish(slot, "all its frames are answered");
 }
 
+/* Whether it came before the frame was sent that is the next to be answered. Compared replies tell
+ * by what they say. */
+static inline bool is_early(const struct load_worker *worker, const struct load_slot *slot)
+{
+    return slot->sent - slot->in_flight >= worker->batch_sent &&
+           worker->load->plan.shape.expect == EXPECT_ANY;
+}
+
 void load_frame_came(struct conn *conn, const uint8_t *body, size_t n)
 {
     struct load_slot *slot = conn_arg(conn);
     struct load_worker *worker = load_slot_worker(slot);
     const struct life *life = conn_life(conn);
-    uint64_t now_ns = read_ns(worker, conn, life, n);
+    uint64_t now_ns = read_ns(worker, slot, conn, life, n);
 
-    if (slot->in_flight > 0)
+    if (slot->in_flight > 0 && !is_early(worker, slot))
         on_reply(slot, life, now_ns, body, n);
     else if (worker->load->plan.answers)
         load_differ_unasked(slot);

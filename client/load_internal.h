@@ -112,6 +112,7 @@ struct load_worker {
     /* the path of a frame */
     const struct conn *batch_conn; /* whose bytes were read last: now_ns is when */
     uint64_t batch_bytes, now_ns;
+    uint64_t batch_sent; /* frames of its slot sent before: what is read answers no later one */
     bool producing;
     uint64_t owed;                 /* replies awaited on all connections */
     uint64_t replied;              /* and those that came */

@@ -36,6 +36,7 @@ static const struct figure figures[] = {
     COUNTED("frames.replies", replies),
     COUNTED("frames.equal", equal),
     COUNTED("frames.differed", differed),
+    COUNTED("frames.surplus", surplus),
     COUNTED("frames.lost", lost),
     COUNTED("frames.due_not_sent", due_not_sent),
     {"frames.rate", 0, result_frames_per_s, UNIT_COUNT},

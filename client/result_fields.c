@@ -59,6 +59,7 @@ const struct result_field result_fields_run[] = {
     RUN("frames_replies", FIELD_NUMBER, replies),
     RUN("frames_equal", FIELD_NUMBER, equal),
     RUN("frames_differed", FIELD_NUMBER, differed),
+    RUN("frames_surplus", FIELD_NUMBER, surplus),
     RUN("frames_lost", FIELD_NUMBER, lost),
     RUN("frames_due_not_sent", FIELD_NUMBER, due_not_sent),
     RUN("bytes_out", FIELD_NUMBER, bytes_out),

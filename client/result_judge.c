@@ -78,7 +78,9 @@ static enum fate worst(const struct result *result)
         if (is_there && fate_row((enum fate)i)->is_error)
             return (enum fate)i;
     }
-    return result->lost > 0 ? FATE_UNANSWERED : FATE_CLEAN;
+    if (result->lost > 0)
+        return FATE_UNANSWERED;
+    return result->surplus > 0 ? FATE_DIFFERED : FATE_CLEAN;
 }
 
 /* Where a fate is met, if no life says so. */
@@ -140,6 +142,17 @@ static void first_of_them(struct result *result, enum fate fate, enum phase *pha
         result_try(result, "--expect any, if the peer is not to echo");
 }
 
+/* Replies in order are told from others by their number only: with more of them than frames, none
+ * can be said to answer a certain one. */
+static void too_many(struct result *result)
+{
+    char n[64], sent[UNITS_TEXT];
+    result_evidence(result, "%s came that answer%s none of the %s sent: round trips cannot be told",
+                    units_plural(n, sizeof n, result->surplus, "frame"),
+                    result->surplus == 1 ? "s" : "", units_text_count(sent, result->sent));
+    result_try(result, "a framing in which one reply is one frame (-F); or --expect none");
+}
+
 static void failed(struct result *result, enum fate fate)
 {
     enum phase phase = usual_phase(fate);
@@ -149,6 +162,8 @@ static void failed(struct result *result, enum fate fate)
         result_evidence(result, "%s of %s sent had no reply", units_text_count(n, result->lost),
                         units_plural(all, sizeof all, result->sent, "frame"));
         result_try(result, "--expect none, if the peer does not answer each frame");
+    } else if (fate == FATE_DIFFERED && result->fates[fate] == 0 && result->differed == 0) {
+        too_many(result);
     } else {
         how_many(result, fate);
         first_of_them(result, fate, &phase);
@@ -168,9 +183,7 @@ static void frames_ok(struct result *result)
                         units_plural(all, sizeof all, result->sent, "frame"));
         break;
     case EXPECT_ANY:
-        result_evidence(result,
-                        result->replies > result->sent ? "%s replies to %s" : "%s of %s answered",
-                        units_text_count(n, result->replies),
+        result_evidence(result, "%s of %s answered", units_text_count(n, result->replies),
                         units_plural(all, sizeof all, result->sent, "frame"));
         break;
     case EXPECT_NONE:

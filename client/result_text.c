@@ -129,6 +129,8 @@ static void frame_counts(struct page *page, const struct result *result)
                   units_text_count(n, compared ? result->equal : result->replies));
         if (result->differed > 0)
             page_part(page, ", ", "%s differed", units_text_count(n, result->differed));
+        if (result->surplus > 0)
+            page_part(page, ", ", "%s surplus", units_text_count(n, result->surplus));
         page_part(page, ", ", "%s lost", units_text_count(n, result->lost));
     }
     if (result->due_not_sent > 0)

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "load_run.h"
+#include "raw_peer.h"
 
 #define JOURNAL "server.jsonl"
 
@@ -459,6 +461,47 @@ START_TEST(too_many_replies)
 }
 END_TEST
 
+/* A peer of which the test is told step by step: one connection, bodies of "1", u32be. */
+static struct program *scripted(const char *port, const char *count, const char *option,
+                                const char *value)
+{
+    static struct program peer;
+    const char *file = pair_file("one");
+    write_file(file, "1\n");
+    snprintf(peer.port_text, sizeof peer.port_text, "%s", port);
+    return load_start(&peer, "-c", "1", "--payload", file, "-n", count, option, value, NULL);
+}
+
+/* Two replies to each frame, and a greeting: none of the second answers the next frame, which was
+ * not even sent when it came. */
+START_TEST(surplus_replies)
+{
+    static const char two[] = "\0\0\0\1a\0\0\0\1b";
+    char port[8];
+    int listener = raw_listen(port);
+    struct program *client = scripted(port, "3", "--expect", "any");
+    int fd = raw_accept(listener);
+    if (_i == 1)
+        raw_send_frame(fd, "hello");
+    for (unsigned i = 0; i < 3; i++) {
+        raw_expect_frame(fd, "1");
+        raw_send(fd, two, _i == 0 ? sizeof two - 1 : 5);
+    }
+    raw_expect_fin(fd);
+    raw_fin(fd);
+    struct load load = load_end(client);
+    load_ends(&load, 1, "differed");
+    ck_assert_int_eq(load_number(&load, "frames_replies"), 3);
+    ck_assert_int_eq(load_number(&load, "frames_surplus"), _i == 0 ? 3 : 1);
+    ck_assert_int_eq(load_number(&load, "frames_lost"), 0);
+    ck_assert_int_eq(load_number(&load, "fates.clean"), 1);
+    ck_assert(load_real(&load, "round_trip_min_us") > 0);
+    load_free(&load);
+    close(fd);
+    close(listener);
+}
+END_TEST
+
 /* Told before the first connection, with how many fit; and so many do fit. */
 START_TEST(too_many_connections)
 {
@@ -534,6 +577,7 @@ int main(void)
     tcase_add_loop_test(wrong, server_dies, 0, 2);
     tcase_add_test(wrong, server_drains);
     tcase_add_test(wrong, too_many_replies);
+    tcase_add_loop_test(wrong, surplus_replies, 0, 2);
     tcase_add_test(wrong, too_many_connections);
     tcase_add_loop_test(wrong, conditions, 0, 5);
     SRunner *runner = srunner_create(suite);
