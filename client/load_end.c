@@ -11,31 +11,42 @@
 #include "log.h"
 #include "stream.h"
 
-#define STALL_OF_P50 10 /* a silence so many times as long as the usual round trip is a stall */
+#define PIECES (1 << 19) /* values that stand for the frames not sent, of all connections ... */
+#define PIECES_EACH 16   /* ... and of one, at least */
+#define STALL_OF_P50 10  /* a silence so many times as long as the usual round trip is a stall */
 
 /* Frames that were due and never sent count with the time they had waited. */
+static void add_slot_unsent(struct load_worker *worker, uint32_t i, uint64_t pieces)
+{
+    const struct load_plan *plan = &worker->load->plan;
+    const struct schedule *schedule = &plan->schedule;
+    struct result *result = &worker->result;
+    struct load_slot *slot = load_slot_at(worker, i);
+    struct schedule_cursor own = {
+        .first = load_slot_connection(slot), .stride = schedule->connections, .count = 1};
+    uint64_t due = schedule_cursor_passed(&worker->cursor, i);
+    uint64_t from = load_send_due_count(slot, plan->counted_ns - 1);
+
+    from = slot->sent > from ? slot->sent : from;
+    if (from < due)
+        result->due_not_sent += due - from;
+    schedule_record_waits(schedule, &own, from, due, worker->stopped_ns, pieces,
+                          result->stages[STAGE_SLOT_WAIT]);
+    if (plan->answers)
+        schedule_record_waits(schedule, &own, from, due, worker->stopped_ns, pieces,
+                              worker->round_trip);
+}
+
 static void add_unsent(struct load_worker *worker)
 {
     const struct load_plan *plan = &worker->load->plan;
-    struct result *result = &worker->result;
+    uint64_t pieces = PIECES / plan->shape.connections;
 
-    for (uint32_t i = 0; i < worker->count && plan->shape.rate > 0; i++) {
-        struct load_slot *slot = load_slot_at(worker, i);
-        uint64_t due = schedule_cursor_passed(&worker->cursor, i);
-        for (; slot->sent < due; slot->sent++) {
-            uint64_t intended_ns = load_intended_ns(slot, slot->sent);
-            if (intended_ns < plan->counted_ns)
-                continue;
-            uint64_t waited_ns =
-                worker->stopped_ns > intended_ns ? worker->stopped_ns - intended_ns : 0;
-            result->due_not_sent++;
-            histogram_record(result->stages[STAGE_SLOT_WAIT], waited_ns);
-            if (plan->answers)
-                histogram_record(worker->round_trip, waited_ns);
-        }
-    }
-    if (plan->shape.rate > 0)
-        histogram_record_many(result->stages[STAGE_SLOT_WAIT], 0, worker->at_once);
+    if (plan->shape.rate == 0)
+        return;
+    for (uint32_t i = 0; i < worker->count; i++)
+        add_slot_unsent(worker, i, pieces > PIECES_EACH ? pieces : PIECES_EACH);
+    histogram_record_many(worker->result.stages[STAGE_SLOT_WAIT], 0, worker->at_once);
 }
 
 static void complete(struct load_worker *worker)

@@ -268,6 +268,8 @@ void load_differ_unasked(struct load_slot *slot);
  * sets the timer for what comes next. Result: whether more was due. */
 bool load_send_due(struct load_worker *worker, uint64_t until_ns);
 /* When a frame in flight, or one that is due, was meant to be sent. */
+/* Sends nothing of what was due then and is not sent yet: it has been noticed, and waits. */
+void load_send_pass(struct load_worker *worker, uint64_t until_ns);
 uint64_t load_intended_ns(const struct load_slot *slot, uint64_t number);
 /* How many frames of the slot were due by `now_ns`; its share of --count. */
 uint64_t load_send_due_count(const struct load_slot *slot, uint64_t now_ns);

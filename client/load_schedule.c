@@ -54,3 +54,51 @@ uint64_t schedule_cursor_passed(const struct schedule_cursor *c, uint64_t index)
 {
     return c->number + (index < c->index);
 }
+
+uint64_t schedule_cursor_share(const struct schedule_cursor *c, const struct schedule *s,
+                               uint64_t places)
+{
+    uint64_t rest = places % s->connections;
+    uint64_t of_rest = rest > c->first ? (rest - c->first - 1) / c->stride + 1 : 0;
+
+    return places / s->connections * c->count + of_rest;
+}
+
+uint64_t schedule_cursor_position(const struct schedule_cursor *c)
+{
+    return c->number * c->count + c->index;
+}
+
+void schedule_cursor_go(struct schedule_cursor *c, uint64_t position)
+{
+    c->number = position / c->count;
+    c->index = position % c->count;
+}
+
+static uint64_t wait_ns(const struct schedule *s, const struct schedule_cursor *c,
+                        uint64_t position, uint64_t at_ns)
+{
+    uint64_t place =
+        position / c->count * s->connections + c->first + position % c->count * c->stride;
+    uint64_t due_ns = schedule_place_ns(s, place);
+
+    return at_ns > due_ns ? at_ns - due_ns : 0;
+}
+
+void schedule_record_waits(const struct schedule *s, const struct schedule_cursor *c, uint64_t from,
+                           uint64_t to, uint64_t at_ns, uint64_t pieces, struct histogram *h)
+{
+    if (from >= to)
+        return;
+    uint64_t step = (to - from) / pieces + 1;
+    /* Connections that are alike are cut at different places: together they are even again. */
+    uint64_t length = 1 + c->first * UINT64_C(2654435761) % step;
+
+    histogram_record(h, wait_ns(s, c, from, at_ns));
+    for (uint64_t at = from + 1; at + 1 < to; at += length, length = step) {
+        length = length < to - 1 - at ? length : to - 1 - at;
+        histogram_record_many(h, wait_ns(s, c, at + length / 2, at_ns), length);
+    }
+    if (to - from > 1)
+        histogram_record(h, wait_ns(s, c, to - 1, at_ns));
+}

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "histogram.h"
+
 struct schedule {
     uint64_t start_ns;
     uint64_t rate;        /* frames/s in all, 1 to 1e9 */
@@ -35,5 +37,16 @@ uint64_t schedule_cursor_place(const struct schedule_cursor *c, const struct sch
 void schedule_cursor_step(struct schedule_cursor *c);
 /* How many frames of the thread's connection `index` it has passed. */
 uint64_t schedule_cursor_passed(const struct schedule_cursor *c, uint64_t index);
+/* How many frames the thread has within the first `places` places; how many it has passed; and to
+ * stand where it has passed so many. */
+uint64_t schedule_cursor_share(const struct schedule_cursor *c, const struct schedule *s,
+                               uint64_t places);
+uint64_t schedule_cursor_position(const struct schedule_cursor *c);
+void schedule_cursor_go(struct schedule_cursor *c, uint64_t position);
+/* Records how long the thread's frames at the positions `from` to `to` - 1 had been due at `at_ns`
+ * (0: not yet). Their waits fall evenly, so about `pieces` values stand for all, however many they
+ * are: each piece counts with its middle, the first and the last frame with their own. */
+void schedule_record_waits(const struct schedule *s, const struct schedule_cursor *c, uint64_t from,
+                           uint64_t to, uint64_t at_ns, uint64_t pieces, struct histogram *h);
 
 #endif

@@ -5,8 +5,9 @@
 
 #include "clock.h"
 
-#define DUE_MOST 4096  /* frames sent in one turn, for the replies' sake */
-#define CLOCK_EVERY 64 /* after so many the time is looked up anew */
+#define DUE_MOST 4096    /* frames sent in one turn, for the replies' sake */
+#define CLOCK_EVERY 64   /* after so many the time is looked up anew */
+#define PASS_PIECES 1024 /* values that stand for what is passed over at once */
 
 uint64_t load_send_share(const struct load_slot *slot)
 {
@@ -31,7 +32,8 @@ void load_send_forgo(struct load_slot *slot)
         worker->left -= load_send_limit(slot) - slot->sent;
 }
 
-static void send_place(struct load_worker *worker, uint64_t due_ns, uint64_t now_ns)
+/* Whether a frame went out. */
+static bool send_place(struct load_worker *worker, uint64_t due_ns, uint64_t now_ns)
 {
     const struct load_plan *plan = &worker->load->plan;
     struct load_slot *slot = load_slot_at(worker, worker->cursor.index);
@@ -44,29 +46,60 @@ static void send_place(struct load_worker *worker, uint64_t due_ns, uint64_t now
     /* Behind one that waits for a slot, this one waits too. */
     if (slot->sent != number || !load_frame_may_send(slot) ||
         !load_frame_send(slot, due_ns, now_ns))
-        return;
+        return false;
     worker->at_once += counted;
     load_frame_finish_sent(slot);
+    return true;
+}
+
+static void set_send_timer(struct load_worker *worker)
+{
+    const struct schedule *schedule = &worker->load->plan.schedule;
+    uint64_t next = schedule_cursor_place(&worker->cursor, schedule);
+
+    if (next < schedule->limit && !worker->stopping)
+        timer_set(&worker->send_timer, schedule_place_ns(schedule, next));
+}
+
+void load_send_pass(struct load_worker *worker, uint64_t until_ns)
+{
+    const struct load_plan *plan = &worker->load->plan;
+    const struct schedule *schedule = &plan->schedule;
+    struct schedule_cursor *cursor = &worker->cursor;
+    uint64_t to = schedule_cursor_share(cursor, schedule, schedule_due(schedule, until_ns));
+    uint64_t from = schedule_cursor_position(cursor);
+    uint64_t counted =
+        schedule_cursor_share(cursor, schedule, schedule_due(schedule, plan->counted_ns - 1));
+
+    if (from >= to)
+        return;
+    schedule_record_waits(schedule, cursor, from > counted ? from : counted, to, clock_ns(),
+                          PASS_PIECES, worker->result.stages[STAGE_LAG]);
+    schedule_cursor_go(cursor, to);
 }
 
 bool load_send_due(struct load_worker *worker, uint64_t until_ns)
 {
     const struct schedule *schedule = &worker->load->plan.schedule;
-    uint64_t now_ns = clock_ns();
-    uint64_t due = schedule_due(schedule, until_ns);
-    unsigned passed = 0;
+    uint64_t now_ns = clock_ns(), due = schedule_due(schedule, until_ns);
+    uint64_t sent = 0, passed = 0, in_vain = 0, passed_most = DUE_MOST + worker->count;
 
-    while (schedule_cursor_place(&worker->cursor, schedule) < due && passed < DUE_MOST) {
-        uint64_t due_ns =
-            schedule_place_ns(schedule, schedule_cursor_place(&worker->cursor, schedule));
+    while (sent < DUE_MOST && passed < passed_most && in_vain < worker->count) {
+        uint64_t place = schedule_cursor_place(&worker->cursor, schedule);
+        if (place >= due)
+            break;
+        uint64_t due_ns = schedule_place_ns(schedule, place);
         if (++passed % CLOCK_EVERY == 0)
             now_ns = clock_ns();
-        send_place(worker, due_ns, now_ns > due_ns ? now_ns : due_ns);
+        bool went = send_place(worker, due_ns, now_ns > due_ns ? now_ns : due_ns);
+        sent += went;
+        in_vain = went ? 0 : in_vain + 1;
     }
-    uint64_t next = schedule_cursor_place(&worker->cursor, schedule);
-    if (next < schedule->limit && !worker->stopping)
-        timer_set(&worker->send_timer, schedule_place_ns(schedule, next));
-    return next < due;
+    /* No connection may send: then none will in this turn, and all that is due waits with them. */
+    if (in_vain == worker->count)
+        load_send_pass(worker, until_ns);
+    set_send_timer(worker);
+    return schedule_cursor_place(&worker->cursor, schedule) < due;
 }
 
 uint64_t load_send_due_count(const struct load_slot *slot, uint64_t now_ns)

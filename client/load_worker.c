@@ -9,6 +9,8 @@
 
 #include "clock.h"
 
+#define SEND_LAST_NS 20000000 /* so much longer a loop that is behind its schedule sends */
+
 static const struct timespec a_while = {.tv_nsec = 10000000};
 
 static uint64_t cpu_ns(clockid_t whose)
@@ -102,14 +104,24 @@ static void end_beats(struct load_worker *worker, uint64_t now_ns)
     timer_unset(&worker->beat_timer);
 }
 
+/* What was due by the end is sent, so far as that ends soon; the rest is told as not sent. */
+static void send_last(struct load_worker *worker, uint64_t now_ns, uint64_t until_ns)
+{
+    while (load_send_due(worker, until_ns))
+        if (clock_ns() > now_ns + SEND_LAST_NS) {
+            load_send_pass(worker, until_ns);
+            return;
+        }
+}
+
 static void stop_measuring(struct load_worker *worker)
 {
     const struct load_plan *plan = &worker->load->plan;
     uint64_t now = clock_ns();
 
     end_beats(worker, now);
-    while (plan->shape.rate > 0 && load_send_due(worker, now < plan->end_ns ? now : plan->end_ns))
-        ;
+    if (plan->shape.rate > 0)
+        send_last(worker, now, now < plan->end_ns ? now : plan->end_ns);
     worker->producing = false;
     /* The frames of an open loop are those due by the end, however late this is noticed. */
     worker->stopped_ns = plan->shape.rate > 0 && now > plan->end_ns ? plan->end_ns : now;

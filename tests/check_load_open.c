@@ -81,6 +81,48 @@ START_TEST(more_than_it_can)
 }
 END_TEST
 
+/* However many: the end and ^C are obeyed, and each frame is sent or told as not sent. */
+START_TEST(far_more_than_it_can)
+{
+    static const struct {
+        const char *connections, *threads, *in_flight;
+    } cases[] = {{"1", "1", "1"}, {"10", "2", "1"}, {"1000", "2", "100"}};
+    struct program *server = recording();
+    int64_t began = pair_now_ms();
+    struct load load = load_run(server, "-c", cases[_i].connections, "-t", cases[_i].threads, "-P",
+                                cases[_i].in_flight, "-r", "1g", "-d", "300ms", NULL);
+    ck_assert_int_lt(pair_now_ms() - began, pair_patience(3000));
+    load_ends(&load, 0, "slow");
+    int64_t sent = load_number(&load, "frames_sent");
+    ck_assert_int_eq(sent + load_number(&load, "frames_due_not_sent"), 300000000);
+    ck_assert_int_eq(load_number(&load, "round_trip_count"), 300000000);
+    ck_assert_int_eq(load_number(&load, "slot_wait_count"), 300000000);
+    ck_assert_int_ge(load_number(&load, "lag_count"), 300000000); /* and own pauses */
+    /* most were never sent, and waited from when they were due to the end: evenly, 0 to 300 ms */
+    ck_assert(load_real(&load, "slot_wait_p50_us") > 130000);
+    ck_assert(load_real(&load, "slot_wait_p50_us") < 170000);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
+START_TEST(far_more_and_interrupted)
+{
+    struct program *server = recording();
+    struct program *client =
+        load_start(server, "-d", "1h", "-r", "1g", "-i", "20ms", "--json-stream", NULL);
+    pair_await_out(client, INTERVAL);
+    int64_t began = pair_now_ms();
+    pair_signal(client, SIGINT);
+    struct load load = load_end(client);
+    ck_assert_int_lt(pair_now_ms() - began, pair_patience(3000));
+    load_ends(&load, 0, NULL);
+    ck_assert_int_gt(load_number(&load, "frames_due_not_sent"), 0);
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
 /* Lives that follow one another keep the schedule. */
 START_TEST(churn)
 {
@@ -411,6 +453,8 @@ int main(void)
     tcase_add_loop_test(schedule, rate, 0, 2);
     tcase_add_loop_test(schedule, count_at_a_rate, 0, 2);
     tcase_add_test(schedule, more_than_it_can);
+    tcase_add_loop_test(schedule, far_more_than_it_can, 0, 3);
+    tcase_add_test(schedule, far_more_and_interrupted);
     tcase_add_test(schedule, churn);
     tcase_add_test(pause, stopped_server);
     tcase_add_loop_test(pause, stopped_client, 0, 2);

@@ -150,6 +150,57 @@ START_TEST(catches_up)
 }
 END_TEST
 
+/* What a thread has within so many places is what it comes by. */
+START_TEST(cursor_goes_where_it_would_step)
+{
+    uint64_t connections = 1 + (uint64_t)_i % 13, threads = 1 + (uint64_t)_i % 5;
+    struct schedule s = schedule_of(1000, connections);
+    threads = threads > connections ? connections : threads;
+    for (uint64_t t = 0; t < threads; t++) {
+        struct schedule_cursor c = {
+            .first = t, .stride = threads, .count = schedule_share(connections, threads, t)};
+        struct schedule_cursor far = c;
+        for (uint64_t places = 0; places < 100; places++) {
+            while (schedule_cursor_place(&c, &s) < places)
+                schedule_cursor_step(&c);
+            uint64_t position = schedule_cursor_share(&c, &s, places);
+            ck_assert_uint_eq(position, schedule_cursor_position(&c));
+            schedule_cursor_go(&far, position);
+            ck_assert_uint_eq(far.number, c.number);
+            ck_assert_uint_eq(far.index, c.index);
+        }
+    }
+}
+END_TEST
+
+/* In few pieces or in many, all are counted, the ends exactly, and the middle is the middle. */
+START_TEST(waits_of_many)
+{
+    static const uint64_t pieces[] = {1, 7, 16, 1000, 50000, 1000000};
+    struct schedule s = schedule_of(1000000, 10);
+    struct schedule_cursor c = {.first = 3, .stride = 10, .count = 1};
+    struct histogram *h = histogram_new();
+    uint64_t at = s.start_ns + 1000000000, p50;
+    schedule_record_waits(&s, &c, 5, 5, at, pieces[_i], h);
+    ck_assert_uint_eq(h->count, 0);
+    schedule_record_waits(&s, &c, 0, 50000, at, pieces[_i], h);
+    ck_assert_uint_eq(h->count, 50000);
+    ck_assert_uint_eq(h->max_ns, at - schedule_frame_ns(&s, 3, 0));
+    ck_assert_uint_eq(h->min_ns, at - schedule_frame_ns(&s, 3, 49999));
+    ck_assert(histogram_percentile(h, 0.5, &p50));
+    uint64_t off = 1000000000 / pieces[_i] + 1000000;
+    ck_assert_uint_ge(p50 + off, 750000000);
+    ck_assert_uint_le(p50, 750000000 + off);
+    histogram_clear(h);
+    schedule_record_waits(&s, &c, 7, 8, at, pieces[_i], h);
+    schedule_record_waits(&s, &c, 7, 9, s.start_ns, pieces[_i], h);
+    ck_assert_uint_eq(h->count, 3);
+    ck_assert_uint_eq(h->max_ns, at - schedule_frame_ns(&s, 3, 7));
+    ck_assert_uint_eq(h->min_ns, 0);
+    free(h);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("schedule");
@@ -162,6 +213,8 @@ int main(void)
     tcase_add_test(tcase, count_of_a_run);
     tcase_add_loop_test(tcase, cursors_cover_the_schedule, 0, 65);
     tcase_add_test(tcase, catches_up);
+    tcase_add_loop_test(tcase, cursor_goes_where_it_would_step, 0, 65);
+    tcase_add_loop_test(tcase, waits_of_many, 0, 6);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
