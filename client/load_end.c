@@ -55,6 +55,7 @@ static void complete(struct load_worker *worker)
     struct result *result = &worker->result;
 
     add_unsent(worker);
+    result->in_drain = result->replies - worker->replies_stopped;
     if (plan->shape.expect == EXPECT_ECHO)
         result->equal = result->replies - result->differed;
     /* A stream goes on until the peer has seen our FIN: what came by then is not counted. */

@@ -143,6 +143,7 @@ struct load_worker {
     uint64_t slices;         /* closed by the timer */
     bool counting;
     uint64_t bytes_out_before, bytes_in_before, bytes_in_stopped; /* when counting began, ended */
+    uint64_t replies_stopped;                                     /* the same */
     uint64_t cpu_from_ns, all_cpu_from_ns;                        /* this thread's, the process's */
     uint64_t stopped_ns, all_cpu_us; /* when it sent no more; the process's time until then */
     struct load_silence silences[LOAD_SILENCES_MAX];

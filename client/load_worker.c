@@ -123,6 +123,7 @@ static void stop_measuring(struct load_worker *worker)
     if (plan->shape.rate > 0)
         send_last(worker, now, now < plan->end_ns ? now : plan->end_ns);
     worker->producing = false;
+    worker->replies_stopped = worker->result.replies;
     /* The frames of an open loop are those due by the end, however late this is noticed. */
     worker->stopped_ns = plan->shape.rate > 0 && now > plan->end_ns ? plan->end_ns : now;
     if (worker->counting) {

@@ -122,6 +122,7 @@ static void add_counts(struct result *to, const struct result *from)
     to->replies += from->replies;
     to->equal += from->equal;
     to->differed += from->differed;
+    to->in_drain += from->in_drain;
     to->surplus += from->surplus;
     to->lost += from->lost;
     to->due_not_sent += from->due_not_sent;

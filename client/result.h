@@ -73,6 +73,7 @@ struct result {
     uint64_t opened, failed;      /* connections, in all (churn: more than shape.connections) */
     uint64_t sent, replies;       /* frames, within the measured time; received in answer */
     uint64_t equal, differed;     /* of the replies, compared (EXPECT_ECHO) */
+    uint64_t in_drain;            /* of the replies, those that came after the measured time */
     uint64_t surplus;             /* EXPECT_ANY: frames received that answer none; not in replies */
     uint64_t lost;                /* sent, owed a reply, and never answered */
     uint64_t due_not_sent;        /* open loop: due before the end and never sent */

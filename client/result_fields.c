@@ -57,6 +57,7 @@ const struct result_field result_fields_run[] = {
     RUN("measured_us", FIELD_NUMBER, measured_us),
     RUN("frames_sent", FIELD_NUMBER, sent),
     RUN("frames_replies", FIELD_NUMBER, replies),
+    RUN("frames_replies_in_drain", FIELD_NUMBER, in_drain),
     RUN("frames_equal", FIELD_NUMBER, equal),
     RUN("frames_differed", FIELD_NUMBER, differed),
     RUN("frames_surplus", FIELD_NUMBER, surplus),

@@ -20,8 +20,11 @@ static double per_s(uint64_t count, uint64_t us)
 
 double result_frames_per_s(const struct result *result)
 {
-    bool receives = result->shape.expect == EXPECT_STREAM;
-    return per_s(receives ? result->replies : result->sent, result->measured_us);
+    const struct result_shape *shape = &result->shape;
+    bool by_replies =
+        shape->expect == EXPECT_STREAM || (shape->rate == 0 && result_awaits_replies(shape));
+    return per_s(by_replies ? result->replies - result->in_drain : result->sent,
+                 result->measured_us);
 }
 
 double result_connections_per_s(const struct result *result)

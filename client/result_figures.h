@@ -13,7 +13,8 @@ bool result_churns(const struct result *result);
 /* Whether frames are answered, so that there are round trips. */
 bool result_awaits_replies(const struct result_shape *shape);
 
-/* Frames sent (EXPECT_STREAM: received) in a second of the measured time. */
+/* Frames in a second of the measured time: answered in it; EXPECT_STREAM: received; open loop,
+ * EXPECT_NONE: sent. */
 double result_frames_per_s(const struct result *result);
 /* Connections opened in a second: of the time they took to come up or, where they are made anew, of
  * the whole run. */

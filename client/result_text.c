@@ -127,6 +127,8 @@ static void frame_counts(struct page *page, const struct result *result)
     if (result_awaits_replies(&result->shape)) {
         page_part(page, ", ", compared ? "%s equal" : "%s answered",
                   units_text_count(n, compared ? result->equal : result->replies));
+        if (result->in_drain > 0)
+            page_part(page, " ", "(%s after the time)", units_text_count(n, result->in_drain));
         if (result->differed > 0)
             page_part(page, ", ", "%s differed", units_text_count(n, result->differed));
         if (result->surplus > 0)

@@ -502,6 +502,35 @@ START_TEST(surplus_replies)
 }
 END_TEST
 
+/* What is answered after the time is no part of the rate, nor of the intervals. */
+START_TEST(answered_late)
+{
+    char port[8];
+    int listener = raw_listen(port);
+    struct program *client = scripted(port, "5", "-P5", "-d200ms");
+    int fd = raw_accept(listener);
+    for (unsigned i = 0; i < 5; i++)
+        raw_expect_frame(fd, "1");
+    raw_send_frame(fd, "1");
+    raw_send_frame(fd, "1");
+    raw_expect_silence(fd, 400); /* longer than -d: no wait for something */
+    for (unsigned i = 0; i < 3; i++)
+        raw_send_frame(fd, "1");
+    raw_expect_fin(fd);
+    raw_fin(fd);
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    ck_assert_int_eq(load_number(&load, "frames_sent"), 5);
+    ck_assert_int_eq(load_number(&load, "frames_equal"), 5);
+    ck_assert_int_eq(load_number(&load, "frames_replies_in_drain"), 3);
+    ck_assert_int_eq(interval_sum(&load, "replies"), 2);
+    ck_assert(load_real(&load, "frames_per_s") <= 2 / 0.2);
+    load_free(&load);
+    close(fd);
+    close(listener);
+}
+END_TEST
+
 /* Told before the first connection, with how many fit; and so many do fit. */
 START_TEST(too_many_connections)
 {
@@ -578,6 +607,7 @@ int main(void)
     tcase_add_test(wrong, server_drains);
     tcase_add_test(wrong, too_many_replies);
     tcase_add_loop_test(wrong, surplus_replies, 0, 2);
+    tcase_add_test(replies, answered_late);
     tcase_add_test(wrong, too_many_connections);
     tcase_add_loop_test(wrong, conditions, 0, 5);
     SRunner *runner = srunner_create(suite);

@@ -164,7 +164,7 @@ END_TEST
 START_TEST(more_frames_are_better)
 {
     before.shape.rate = after.shape.rate = 0;
-    after.sent = 600000;
+    after.sent = after.replies = 600000;
     intervals(&before, 10, 200, 290, 1);
     intervals(&after, 10, 200, 290, 1);
     says("frames/s            50,000    60,000     +20 %   0.0 %: better");
