@@ -19,6 +19,9 @@
 
 #define PAYLOAD_STAMP_MAX (FRAME_HEAD_MAX + 16)
 
+/* What the bodies of payload_read may take, with what is kept of each. */
+#define PAYLOAD_BYTES_MAX (1 << 30)
+
 struct payload;
 
 /* Bodies of `bytes` each. NULL with `e`: no memory, or such a body cannot be framed. `codec` is
@@ -27,7 +30,8 @@ struct payload *payload_new(const struct frame_codec *codec, size_t bytes, struc
 /* Bodies from a file (cut by `stdio`, as standard input would be; then `decode`, if it is not NULL,
  * makes a body of each piece, in place: text_hex_decode's contract) or from the files of a folder
  * (one body each, by name), sent in turn: body number i of connection c is (c + i) modulo their
- * count. Held in memory, read-only. NULL with `e` as above; an empty file is an error. */
+ * count. Held in memory, read-only. NULL with `e` as above; an empty file is
+ * an error, as are what is no regular file and more than PAYLOAD_BYTES_MAX. */
 struct payload *payload_read(const struct frame_codec *codec, const struct frame_codec *stdio,
                              ssize_t (*decode)(const uint8_t *text, size_t n, uint8_t *out),
                              const char *path, struct error *e);

@@ -32,6 +32,21 @@ static int system_failed(struct error *e)
     return ERR_SYSTEM;
 }
 
+static int too_much(struct error *e)
+{
+    error_what(e, "its bodies need more than the %d MiB of memory that a payload may have",
+               PAYLOAD_BYTES_MAX >> 20);
+    error_mend(e, "name less: the bodies there are go in turn, again and again");
+    return ERR_RANGE;
+}
+
+/* Whether so many bytes more, and what is kept of each body, would be too much. */
+static bool is_too_much(const struct reading *r, uint64_t more)
+{
+    uint64_t used = r->length + r->payload->count * sizeof *r->payload->pieces;
+    return used > PAYLOAD_BYTES_MAX || more > PAYLOAD_BYTES_MAX - used;
+}
+
 static int make_room(struct reading *r, size_t more, struct error *e)
 {
     if (r->room - r->length >= more)
@@ -49,6 +64,8 @@ static int add_piece(struct reading *r, size_t at, size_t length, struct error *
 {
     struct payload *payload = r->payload;
 
+    if (is_too_much(r, sizeof *payload->pieces))
+        return too_much(e);
     if (payload->count == r->piece_room) {
         size_t room = r->piece_room > 0 ? r->piece_room * 2 : 64;
         struct payload_piece *bigger = realloc(payload->pieces, room * sizeof *bigger);
@@ -79,13 +96,42 @@ static int read_all(struct reading *r, int fd, struct error *e)
             return system_failed(e);
         if (n == 0)
             return 0;
+        if (n > 0 && is_too_much(r, (uint64_t)n))
+            return too_much(e); /* one that grows, or does not tell its length */
         r->length += n > 0 ? (size_t)n : 0;
     }
 }
 
+/* What is no file may have no end, or keep its reader waiting. */
+static const char *kind_name(mode_t mode)
+{
+    return S_ISFIFO(mode)   ? "a FIFO"
+           : S_ISCHR(mode)  ? "a character device"
+           : S_ISBLK(mode)  ? "a block device"
+           : S_ISSOCK(mode) ? "a socket"
+                            : "no file";
+}
+
+static int check_file(const struct reading *r, int folder, const char *name, struct error *e)
+{
+    struct stat status;
+
+    if (fstatat(folder, name, &status, 0) < 0)
+        return system_failed(e);
+    if (!S_ISREG(status.st_mode)) {
+        error_what(e, "it is %s: bodies are read from files only", kind_name(status.st_mode));
+        error_mend(e, "write what it gives to a file, and name that");
+        return ERR_SYNTAX;
+    }
+    return is_too_much(r, (uint64_t)status.st_size) ? too_much(e) : 0;
+}
+
 static int read_file(struct reading *r, int folder, const char *name, struct error *e)
 {
-    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    if (check_file(r, folder, name, e) < 0)
+        return ERR_SYNTAX;
+    /* Without waiting: it may have become another since. */
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return system_failed(e);
     int result = read_all(r, fd, e);

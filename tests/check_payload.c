@@ -319,6 +319,41 @@ START_TEST(bad_files_are_told)
 }
 END_TEST
 
+static void refused(const char *path, const char *part)
+{
+    ck_assert_ptr_null(payload_read(&codec, &codec, NULL, path, &e));
+    ck_assert_msg(strstr(e.what, "--payload /") == e.what, "%s", e.what);
+    ck_assert_msg(strstr(e.what, part) != NULL, "%s", e.what);
+    ck_assert_str_ne(e.mend, "");
+}
+
+/* They are not waited for, nor read without end; also in a folder. */
+START_TEST(no_regular_file)
+{
+    char path[200];
+    use_codec("u32be");
+    refused("/dev/zero", "a character device");
+    snprintf(path, sizeof path, "%s/f", folder);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    refused(path, "it is a FIFO");
+    refused(folder, ": f: it is a FIFO");
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(symlink("/dev/zero", path), 0);
+    refused(folder, ": f: it is a character device");
+}
+END_TEST
+
+/* Known by its length: nothing of it is read. */
+START_TEST(too_long_a_file)
+{
+    use_codec("u32be");
+    const char *path = put_file("f", "", 0);
+    ck_assert_int_eq(truncate(path, (off_t)PAYLOAD_BYTES_MAX + 1), 0);
+    refused(path, "1024 MiB");
+    refused(folder, ": f: its bodies need more");
+}
+END_TEST
+
 START_TEST(no_such_file)
 {
     use_codec("u32be");
@@ -342,6 +377,8 @@ int main(void)
     tcase_add_test(read, pieces_are_decoded);
     tcase_add_test(read, files_of_a_folder);
     tcase_add_loop_test(read, bad_files_are_told, 0, BAD_FILES);
+    tcase_add_test(read, no_regular_file);
+    tcase_add_test(read, too_long_a_file);
     tcase_add_test(read, no_such_file);
     suite_add_tcase(suite, made);
     suite_add_tcase(suite, read);
