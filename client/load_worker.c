@@ -114,6 +114,13 @@ static void send_last(struct load_worker *worker, uint64_t now_ns, uint64_t unti
         }
 }
 
+static void note_processor_time(struct load_worker *worker)
+{
+    worker->result.busiest_thread_us =
+        (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - worker->cpu_from_ns) / 1000;
+    worker->all_cpu_us = (cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - worker->all_cpu_from_ns) / 1000;
+}
+
 static void stop_measuring(struct load_worker *worker)
 {
     const struct load_plan *plan = &worker->load->plan;
@@ -127,9 +134,7 @@ static void stop_measuring(struct load_worker *worker)
     /* The frames of an open loop are those due by the end, however late this is noticed. */
     worker->stopped_ns = plan->shape.rate > 0 && now > plan->end_ns ? plan->end_ns : now;
     if (worker->counting) {
-        worker->result.busiest_thread_us =
-            (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - worker->cpu_from_ns) / 1000;
-        worker->all_cpu_us = (cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - worker->all_cpu_from_ns) / 1000;
+        note_processor_time(worker);
         close_last_tick(worker, now);
         load_worker_bytes(worker, &worker->bytes_in_stopped, NULL);
     }
@@ -205,8 +210,23 @@ void load_worker_cut(void *arg)
             conn_fail(load_slot_at(worker, i)->conn, FATE_ABORTED, "the second interrupt cut it");
 }
 
+/* One way, what was put into the sockets is not yet with the peer: -n is done when the last
+ * connection is closed, all that was sent acknowledged. */
+static void measure_closes(struct load_worker *worker)
+{
+    const struct load_plan *plan = &worker->load->plan;
+    bool one_way = plan->sends && !plan->answers && plan->shape.rate == 0;
+
+    if (!one_way || !worker->counting || worker->left > 0 ||
+        worker->load->config->options->hold_us > 0)
+        return;
+    worker->stopped_ns = clock_ns();
+    note_processor_time(worker);
+}
+
 static void finish(struct load_worker *worker)
 {
+    measure_closes(worker);
     worker->done_told = true;
     timer_unset(&worker->tick_timer);
     deadline_unset(&worker->patience);

@@ -67,7 +67,8 @@ struct result {
     struct result_shape shape;
     char target[160], address[128]; /* as given; as connected to */
     uint64_t start_wall_us;         /* when the clock started */
-    uint64_t measured_us; /* from then to the end of sending; closed loop, -n: to the last reply */
+    uint64_t measured_us; /* from then to the end of sending; closed loop, -n: to the last reply;
+                             EXPECT_NONE, -n: to the last close */
     uint64_t up_us;       /* from the first connect to the last that was up or failed */
 
     uint64_t opened, failed;      /* connections, in all (churn: more than shape.connections) */

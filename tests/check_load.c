@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <check.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -502,6 +503,28 @@ START_TEST(surplus_replies)
 }
 END_TEST
 
+/* What the sockets hold is not with the peer yet: the time goes on until that has read it. */
+START_TEST(one_way_to_the_close)
+{
+    char port[8];
+    int listener = raw_listen(port);
+    struct program *client = scripted(port, "5", "--expect", "none");
+    int fd = raw_accept(listener);
+    raw_expect_frame(fd, "1");
+    poll(NULL, 0, 100); /* so long it leaves the rest unread, not a wait for something */
+    raw_read_to_fin(fd);
+    raw_fin(fd);
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    ck_assert_int_eq(load_number(&load, "frames_sent"), 5);
+    ck_assert_int_ge(load_number(&load, "measured_us"), 100000);
+    ck_assert(load_real(&load, "frames_per_s") <= 5 / 0.1);
+    load_free(&load);
+    close(fd);
+    close(listener);
+}
+END_TEST
+
 /* What is answered after the time is no part of the rate, nor of the intervals. */
 START_TEST(answered_late)
 {
@@ -607,6 +630,7 @@ int main(void)
     tcase_add_test(wrong, server_drains);
     tcase_add_test(wrong, too_many_replies);
     tcase_add_loop_test(wrong, surplus_replies, 0, 2);
+    tcase_add_test(replies, one_way_to_the_close);
     tcase_add_test(replies, answered_late);
     tcase_add_test(wrong, too_many_connections);
     tcase_add_loop_test(wrong, conditions, 0, 5);
