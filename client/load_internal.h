@@ -85,6 +85,7 @@ struct load_slice {
     struct load_worker *worker;
     uint64_t number; /* since counting began; LOAD_SLICE_LAST: what comes after the sending */
     uint64_t until_ns;
+    bool last; /* with it the measuring ended */
     uint64_t sent, replies, errors;
     uint64_t late, oldest_late_ns, open, owed;
     struct histogram *round_trip; /* owned; NULL: no memory, they are in the next */
@@ -268,9 +269,9 @@ void load_differ_unasked(struct load_slot *slot);
 /* load_send.c: an open loop: sends what was due at `until_ns`, so much of it as one turn may, and
  * sets the timer for what comes next. Result: whether more was due. */
 bool load_send_due(struct load_worker *worker, uint64_t until_ns);
-/* When a frame in flight, or one that is due, was meant to be sent. */
 /* Sends nothing of what was due then and is not sent yet: it has been noticed, and waits. */
 void load_send_pass(struct load_worker *worker, uint64_t until_ns);
+/* When a frame in flight, or one that is due, was meant to be sent. */
 uint64_t load_intended_ns(const struct load_slot *slot, uint64_t number);
 /* How many frames of the slot were due by `now_ns`; its share of --count. */
 uint64_t load_send_due_count(const struct load_slot *slot, uint64_t now_ns);

@@ -69,7 +69,8 @@ void load_slice_close(struct load_worker *worker, uint64_t number, uint64_t now_
     }
     *slice = (struct load_slice){.worker = worker,
                                  .number = number,
-                                 .until_ns = now_ns,
+                                 .until_ns = worker->stopped_ns != 0 ? worker->stopped_ns : now_ns,
+                                 .last = worker->stopped_ns != 0,
                                  .sent = worker->result.sent - worker->slice.sent,
                                  .replies = worker->result.replies - worker->slice.replies,
                                  .errors = errors(worker) - worker->slice.errors,
@@ -184,7 +185,9 @@ static void add_to_interval(struct load *load, const struct load_slice *slice)
     uint64_t until_us = (slice->until_ns - plan->counted_ns) / 1000;
     uint64_t tick_us = plan->tick_ns / 1000, nominal_us = (slice->number + 1) * tick_us;
     interval->from_us = number * plan->ticks_each * tick_us;
-    until_us = until_us < nominal_us ? until_us : nominal_us;
+    /* After ticks that were missed, the last one goes on to the end. */
+    if (until_us > nominal_us && (!slice->last || until_us - nominal_us <= tick_us / 100))
+        until_us = nominal_us;
     interval->to_us = until_us > interval->to_us ? until_us : interval->to_us;
     add_counts(interval, slice);
     merge_trips(&open->trips, slice->round_trip);

@@ -215,6 +215,28 @@ START_TEST(stopped_client)
 }
 END_TEST
 
+/* Stopped beyond the end: the last interval holds what the missed ones would, and ends where the
+ * measured time does. */
+START_TEST(stopped_over_the_end)
+{
+    struct program *server = recording();
+    struct program *client =
+        load_start(server, "-d", "500ms", "-i", "100ms", "--json-stream", NULL);
+    pair_await_out(client, INTERVAL);
+    pair_signal(client, SIGSTOP);
+    poll(NULL, 0, 600); /* the length of the pause, not a wait for something */
+    pair_signal(client, SIGCONT);
+    struct load load = load_end(client);
+    load_ends(&load, 0, NULL);
+    const json_t *intervals = json_object_get(load.json, "intervals");
+    const json_t *last = json_array_get(intervals, json_array_size(intervals) - 1);
+    ck_assert_int_ge(json_integer_value(json_object_get(last, "to_us")) + 1000,
+                     load_number(&load, "measured_us"));
+    load_agrees(&load, server, JOURNAL);
+    load_free(&load);
+}
+END_TEST
+
 /* --- signals --- */
 
 /* Until the signal has been taken: a second one while it is pending would be the same one. */
@@ -458,6 +480,7 @@ int main(void)
     tcase_add_test(schedule, churn);
     tcase_add_test(pause, stopped_server);
     tcase_add_loop_test(pause, stopped_client, 0, 2);
+    tcase_add_test(pause, stopped_over_the_end);
     tcase_add_loop_test(signals, interrupted, 0, 4);
     tcase_add_test(signals, interrupted_twice);
     tcase_add_test(signals, interrupted_early);
