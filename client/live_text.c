@@ -166,14 +166,19 @@ static void fill(struct parts *parts, const struct live_view *view, bool utf8)
 
 /* --- the line --- */
 
-/* Takes out what does not fit; the first part that there is is cut rather than left out. */
+/* Takes out what does not fit; where no part does, the first that there is is cut. */
 static void narrow(struct parts *parts, size_t room)
 {
     size_t width = 0;
+    bool fits = false;
+    for (unsigned i = 0; i < PART_COUNT; i++) {
+        size_t columns = units_columns(parts->text[i]);
+        fits = fits || (columns > 0 && columns <= room);
+    }
     for (unsigned i = 0; i < PART_COUNT; i++) {
         char *text = parts->text[by_weight[i]];
         size_t more = units_columns(text) + (width > 0 ? 2 : 0);
-        if (width > 0 && width + more > room)
+        if ((fits || width > 0) && width + more > room)
             text[0] = '\0';
         else
             width += text[0] != '\0' ? more : 0;

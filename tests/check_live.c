@@ -151,6 +151,8 @@ START_TEST(narrow)
         if (columns >= 110)
             ck_assert_ptr_nonnull(strstr(line, "█"));
     }
+    /* A figure that does not fit is left out, not cut. */
+    ck_assert_str_eq(text(&v, 20, &utf8), "0 errors");
     v.late = 0;
     ck_assert_str_eq(text(&v, 80, &utf8), "4.6 s of 10 s  50.0 k/s of 50.0 k/s  p50 221 µs  "
                                           "p99 290 µs  0 errors");
