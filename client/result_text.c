@@ -92,6 +92,16 @@ struct row {
     void (*notes)(struct page *page, const struct result *result);
 };
 
+/* Of those that failed: the others had been up. */
+static uint64_t never_up(const struct result *result)
+{
+    uint64_t ended = 0;
+    for (unsigned i = 0; i < FATE_COUNT; i++)
+        ended += result->fates[i];
+    uint64_t never = ended > result->opened ? ended - result->opened : 0;
+    return never < result->failed ? never : result->failed;
+}
+
 static void connection_notes(struct page *page, const struct result *result)
 {
     const struct result_shape *asked = &result->shape;
@@ -104,8 +114,11 @@ static void connection_notes(struct page *page, const struct result *result)
                   units_text_count(n, asked->connecting));
     if (asked->connect_rate > 0)
         page_part(page, ", ", "at most %s/s", units_text_count(n, asked->connect_rate));
-    if (result->failed > 0)
-        page_part(page, ", ", "%s failed", units_text_count(n, result->failed));
+    uint64_t never = result->opened > 0 ? never_up(result) : 0; /* none: that is told already */
+    if (result->failed > never)
+        page_part(page, ", ", "%s failed", units_text_count(n, result->failed - never));
+    if (never > 0)
+        page_part(page, ", ", "%s never up", units_text_count(n, never));
 }
 
 static void churn_notes(struct page *page, const struct result *result)

@@ -152,7 +152,7 @@ void results_failures(struct result *result)
     result->shape.pipeline = 8;
     result->shape.rate = 100;
     result->opened = 18;
-    result->failed = 2;
+    result->failed = 6;
     result->sent = 150;
     result->replies = 140;
     result->equal = 139;
