@@ -9,6 +9,7 @@
 #include "units.h"
 
 #define MEND_BYTES 320
+#define LIMITED "; but the client was the limit"
 
 /* --- texts --- */
 
@@ -215,7 +216,7 @@ static void doubt(struct result *result, const char *mend)
 {
     if (!result->client_limited)
         return;
-    result_evidence_add(result, "; but the client was the limit");
+    result_evidence_add(result, LIMITED);
     result_try(result, "%s", mend);
 }
 
@@ -227,7 +228,11 @@ void result_judge(struct result *result)
     enum fate fate = worst(result);
     if (fate != FATE_CLEAN) {
         failed(result, fate);
-    } else if (!result_stalled(result)) {
+    } else if (result_stalled(result)) {
+        uint64_t late_ns;
+        if (result->client_limited && !result_own_pause(result, &late_ns))
+            result_evidence_add(result, LIMITED);
+    } else {
         if (!result_slow(result))
             ok(result);
         doubt(result, mend);

@@ -258,7 +258,8 @@ START_TEST(stalled)
            "the peer paused as a whole (collector, lock, SIGSTOP): its log at 14:02:13.6", 0);
     r.busiest_thread_us = 9900000; /* however busy it was, its loops were not that late */
     judged("slow", "transfer",
-           "no reply on any connection from 6.20 s to 6.38 s; 9,000 frames waited",
+           "no reply on any connection from 6.20 s to 6.38 s; 9,000 frames waited; but the client "
+           "was the limit",
            "the peer paused as a whole (collector, lock, SIGSTOP): its log at 14:02:13.6", 0);
     ck_assert(r.client_limited);
     record(STAGE_LAG, 170 * MS, 1);
