@@ -101,7 +101,7 @@ static void deadline_passed(struct deadline *deadline)
 {
     struct conn *c = (struct conn *)((char *)deadline - offsetof(struct conn, deadline));
 
-    if (output_moves(c)) {
+    if (output_moves(c) || transport_waits(&c->transport)) {
         conn_restart_deadline(c);
     } else if (c->output_dead) {
         conn_fail_broken(c);

@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -344,6 +345,12 @@ static uint64_t queue_bytes(int fd, unsigned long request)
 uint64_t transport_unread_bytes(const struct transport *t)
 {
     return queue_bytes(t->fd, SIOCINQ);
+}
+
+bool transport_waits(const struct transport *t)
+{
+    struct pollfd readable = {.fd = t->fd, .events = POLLIN};
+    return t->reading && poll(&readable, 1, 0) > 0;
 }
 
 uint64_t transport_unacked_bytes(const struct transport *t)

@@ -179,6 +179,9 @@ int transport_error(const struct transport *t);
  * memory. */
 struct life_kernel *transport_sample(const struct transport *t, int *state);
 uint64_t transport_unread_bytes(const struct transport *t); /* in the kernel: FIONREAD */
+/* Whether bytes, the peer's FIN or an error are there and will be read: it is not the peer that is
+ * late. */
+bool transport_waits(const struct transport *t);
 /* In the kernel, not acknowledged: SIOCOUTQ. A unix socket has none of these. */
 uint64_t transport_unacked_bytes(const struct transport *t);
 /* Asks for those that are not known (AF_UNSPEC). */

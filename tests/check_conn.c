@@ -510,6 +510,28 @@ START_TEST(pause_stops_frames_and_deadlines_until_resume)
 }
 END_TEST
 
+static void stall(void *arg)
+{
+    uint64_t until_us = clock_us() + 3 * config.idle_us;
+    (void)arg;
+    while (clock_us() < until_us) {
+    }
+    peer_sends("1\n2\n"); /* behind the timer, in the order in which the loop hears of them */
+    shutdown(peer, SHUT_WR);
+}
+
+/* What came while our own loop stood still is read before the peer is called idle. */
+START_TEST(a_stall_of_our_own_is_not_laid_to_the_peer)
+{
+    config.idle_us = 10000;
+    config.linger_us = 10000;
+    open_conn();
+    run_after_open(stall);
+    ck_assert_str_eq(said, "open frame:1 frame:2 peer_done drain closed ");
+    assert_fate(FATE_CLEAN);
+}
+END_TEST
+
 /* A peer that writes without reading: the output stops at its high mark, and the rest of the input
  * waits in the kernel. */
 START_TEST(answers_stop_at_the_high_mark)
@@ -783,6 +805,7 @@ static void add_all(Suite *suite, const char *name, void (*begins)(void))
     tcase_add_test(tcase, no_fin_of_the_peers_is_a_linger_timeout_and_reset);
     tcase_add_test(tcase, output_that_nobody_takes_is_a_drain_timeout);
     tcase_add_test(tcase, pause_stops_frames_and_deadlines_until_resume);
+    tcase_add_test(tcase, a_stall_of_our_own_is_not_laid_to_the_peer);
     tcase_add_test(tcase, answers_stop_at_the_high_mark);
     tcase_add_test(tcase, room_is_told_once_the_output_has_fallen);
     tcase_add_test(tcase, no_frame_is_taken_after_our_fin);
