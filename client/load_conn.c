@@ -95,7 +95,8 @@ void load_conn_dial(struct load_slot *slot)
     struct load_worker *worker = load_slot_worker(slot);
     const struct client_config *config = worker->load->config;
 
-    slot->conn = conn_new(worker->loop, &config->conn, &load_owner, slot, 0);
+    slot->conn = conn_new(worker->loop, &config->conn,
+                          worker->load->plan.fits_output ? &load_owner_fits : &load_owner, slot, 0);
     if (slot->conn == NULL) {
         no_life(slot);
         return;
@@ -270,6 +271,14 @@ const struct conn_owner load_owner = {
     .open = on_open,
     .frame = load_frame_came,
     .room = load_frame_room,
+    .drain = on_drain,
+    .peer_done = on_peer_done,
+    .closed = on_closed,
+};
+
+const struct conn_owner load_owner_fits = {
+    .open = on_open,
+    .frame = load_frame_came,
     .drain = on_drain,
     .peer_done = on_peer_done,
     .closed = on_closed,

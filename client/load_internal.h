@@ -134,7 +134,7 @@ struct load_worker {
     uint32_t open;
     bool up_told;
     struct timer connect_timer, send_timer, tick_timer, end_timer, beat_timer;
-    uint64_t beat_ns; /* when beat_timer is due; 0: it is not set */
+    uint64_t beat_ns;         /* when beat_timer is due; 0: it is not set */
     struct deadline patience; /* for replies in the drain */
     uint64_t patience_replied;
 
@@ -236,6 +236,8 @@ void load_worker_done(void *load);
 
 /* load_conn.c */
 extern const struct conn_owner load_owner;
+/* For a plan whose output cannot fill (fits_output): it need not hear of room, at every send. */
+extern const struct conn_owner load_owner_fits;
 /* Begins a life in a slot. */
 void load_conn_dial(struct load_slot *slot);
 /* The clock has started: begins to send, if it is open. */
